@@ -1,0 +1,36 @@
+# make lab        set everything up and open JupyterLab on the first notebook
+# make test       set everything up and run every test and every notebook
+# make notebooks  run the notebooks' scripts and store them as notebooks with their outputs
+# make clean      remove what the others installed
+
+PYTHON ?= python3
+VERSIONS ?= known-good.txt
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/ready
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
+
+.PHONY: lab test notebooks clean
+
+lab: $(READY)
+	$(BIN)/jupyter lab $(AS_ROOT) $(LAB_OPTIONS) notebooks/00_start_here.ipynb
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pytest
+	$(BIN)/pytest --nbval notebooks/
+
+notebooks: $(READY)
+	$(BIN)/python notebooks/rebuild.py $(NAMES)
+
+clean:
+	rm -rf $(VENV) *.egg-info
+
+$(READY): pyproject.toml $(VERSIONS)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "Python 3.10 or newer is needed; name one: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV) || \
+		{ echo "On Debian and Ubuntu: apt install python3-venv"; rm -rf $(VENV); exit 1; }
+	$(BIN)/python -m pip install --constraint $(VERSIONS) --editable ".[test]"
+	touch $@

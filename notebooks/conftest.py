@@ -1,0 +1,9 @@
+"""What `pytest --nbval notebooks/` needs to know, so that the plain command is enough."""
+
+import os
+
+
+def pytest_configure(config):
+    config.option.nbval_current_env = True  # the kernel of the Python that runs pytest
+    config.option.nbval_cell_timeout = 300  # seconds; by default a dead kernel hangs 2000
+    os.environ.pop("MPLBACKEND", None)  # with "Agg" no figure would come out

@@ -1,0 +1,68 @@
+"""Run the scripts of the notebooks, and store each as a notebook with its outputs.
+
+python notebooks/rebuild.py                 all of them
+python notebooks/rebuild.py 02 04           those whose names start so
+
+The same script gives the same file, cell ids included, so that a diff shows what changed.
+"""
+
+import hashlib
+import os
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+HERE = Path(__file__).parent
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+
+def rebuild(script: Path) -> Path:
+    notebook = jupytext.read(script)
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    seen: dict[str, int] = {}
+    for cell in notebook.cells:
+        digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
+        seen[digest] = seen.get(digest, 0) + 1
+        cell.id = f"{digest}-{seen[digest]}"
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        coalesce_streams=True,
+        record_timing=False,
+        resources={"metadata": {"path": HERE}},
+    )
+    client.execute()
+    for cell in notebook.cells:
+        cell.metadata.pop("execution", None)
+    # what widgets showed last is no output of the notebook, and kernels differ in their details
+    notebook.metadata = {"kernelspec": KERNEL, "language_info": {"name": "python"}}
+    target = HERE / f"{script.stem}.ipynb"
+    nbformat.write(notebook, target)
+    return target
+
+
+def main(prefixes: list[str]) -> int:
+    os.environ.pop("MPLBACKEND", None)
+    scripts = sorted((HERE / "scripts").glob("[0-9]*.py"))
+    for script in scripts:
+        if prefixes and not script.name.startswith(tuple(prefixes)):
+            continue
+        start = time.monotonic()
+        try:
+            target = rebuild(script)
+        except CellExecutionError as error:
+            print(f"{script.name}: {error}", file=sys.stderr)
+            return 1
+        kilobytes = target.stat().st_size // 1000
+        print(f"{target.name}: {kilobytes} kB, {time.monotonic() - start:.0f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

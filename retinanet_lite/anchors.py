@@ -1,0 +1,94 @@
+"""Anchors: the boxes that the detector starts from, nine at every cell of every level.
+
+RetinaNet §4, "Anchors"; docs/anchors.md.
+"""
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+
+class Anchors(nn.Module):
+    """Anchors of an image: scales × ratios boxes around the centre of every cell, in pixels.
+
+    A cell's centre is (i + 0.5) · stride, as in the walkthrough; torchvision uses i · stride and
+    rounds the corners.
+
+    Args:
+        levels: pyramid levels; level l has stride 2^l and anchors of base size `size` · 2^l.
+        ratios: height / width of the anchors.
+        scales: factors on the base size; an anchor's area is (scale · base size)².
+        size: base size in strides: 4 gives 32 pixels on P3 and 512 on P7.
+
+    Shapes: in [B, 3, H, W] (only the size and device are used), out [N, 4] as x1, y1, x2, y2 in
+    pixels, float32, with N = Σ ⌈H/stride⌉ · ⌈W/stride⌉ · A and A = len(ratios) · len(scales).
+    Levels come one after the other, cells row by row, in a cell all scales of the first ratio,
+    then of the next. An anchor may stick out of the image. Anchors of one image size are computed
+    once and handed out again: do not write into them.
+    """
+
+    def __init__(
+        self,
+        levels: tuple[int, ...] = (3, 4, 5, 6, 7),
+        ratios: tuple[float, ...] = (0.5, 1.0, 2.0),
+        scales: tuple[float, ...] = (2 ** (0 / 3), 2 ** (1 / 3), 2 ** (2 / 3)),
+        size: float = 4.0,
+    ) -> None:
+        super().__init__()
+        if not ratios or not scales or min(*ratios, *scales, size) <= 0:
+            raise ValueError(
+                f"an anchor's ratios, scales and size must be positive numbers, at least one "
+                f"ratio and one scale; got ratios={ratios}, scales={scales}, size={size}"
+            )
+        self.levels = tuple(levels)
+        self.strides = tuple(2**level for level in levels)
+        self.num_anchors = len(ratios) * len(scales)
+        shapes = [anchors_around_zero(size * stride, ratios, scales) for stride in self.strides]
+        # a buffer follows the model's device; made by the arguments, it need not be saved
+        self.register_buffer("shapes", torch.stack(shapes), persistent=False)  # [5, 9, 4]
+        self._cache: dict[tuple, Tensor] = {}
+
+    def level_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Rows and columns of each level for an image of height×width."""
+        return [(-(-height // stride), -(-width // stride)) for stride in self.strides]
+
+    def level_counts(self, height: int, width: int) -> list[int]:
+        """Anchors of each level for an image of height×width."""
+        return [h * w * self.num_anchors for h, w in self.level_sizes(height, width)]
+
+    def forward(self, images: Tensor) -> Tensor:
+        height, width = images.shape[-2:]
+        key = (height, width, self.shapes.device, self.shapes.dtype)
+        if key not in self._cache:
+            if len(self._cache) >= 16:  # images of many sizes must not fill the memory
+                self._cache.pop(next(iter(self._cache)))
+            with torch.inference_mode(False):  # they may be asked for again in training
+                self._cache[key] = self._compute(height, width)
+        return self._cache[key]
+
+    def _compute(self, height: int, width: int) -> Tensor:
+        anchors = []
+        for shapes, stride, (h, w) in zip(
+            self.shapes, self.strides, self.level_sizes(height, width), strict=True
+        ):
+            y = (torch.arange(h, device=shapes.device) + 0.5) * stride
+            x = (torch.arange(w, device=shapes.device) + 0.5) * stride
+            y, x = torch.meshgrid(y, x, indexing="ij")  # [h, w] each
+            centres = torch.stack([x, y, x, y], dim=-1)  # [h, w, 4]
+            level = centres[:, :, None, :] + shapes  # [h, w, 9, 4]
+            anchors.append(level.reshape(-1, 4))  # [h·w·9, 4]
+        return torch.cat(anchors)  # [N, 4]
+
+
+def anchors_around_zero(
+    base_size: float, ratios: tuple[float, ...], scales: tuple[float, ...]
+) -> Tensor:
+    """The anchors of one cell, around (0, 0): [len(ratios) · len(scales), 4] in pixels.
+
+    A ratio changes the shape and keeps the area: width · height = (scale · base size)².
+    """
+    ratio = torch.tensor(ratios, dtype=torch.float64).repeat_interleave(len(scales))
+    side = torch.tensor(scales, dtype=torch.float64).repeat(len(ratios)) * base_size
+    width = side / ratio.sqrt()
+    height = side * ratio.sqrt()
+    return torch.stack([-width, -height, width, height], dim=1).div(2).float()

@@ -1,0 +1,1 @@
+"""Images with their objects: drawn scenes, and batches of them."""

@@ -1,0 +1,289 @@
+"""Drawn scenes: images of twenty kinds of shapes, with the exact box of each.
+
+Nothing is downloaded, a seed gives the same scene everywhere, and any size can be drawn.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFilter
+from torch import Tensor
+
+Points = list[tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One object to draw: its class, its box x1, y1, x2, y2 in pixels, its colour and angle."""
+
+    name: str
+    box: tuple[float, float, float, float]
+    colour: tuple[int, int, int]
+    angle: float = 0.0  # degrees, before the outline is fitted into the box
+
+
+@dataclass(frozen=True)
+class Scene:
+    """An image and its objects.
+
+    Shapes: image [3, H, W] uint8; boxes [M, 4] float32, x1, y1, x2, y2 in pixels, cut off at the
+    image's border; labels [M] int64, indices into `CLASSES`.
+    """
+
+    image: Tensor
+    boxes: Tensor
+    labels: Tensor
+
+
+def circle(points: int = 90) -> Points:
+    turn = 2 * math.pi / points
+    return [(math.cos(i * turn), math.sin(i * turn)) for i in range(points)]
+
+
+def regular(corners: int) -> Points:
+    """A regular polygon that stands on a side."""
+    turn = 2 * math.pi / corners
+    return [(math.sin((i + 0.5) * turn), math.cos((i + 0.5) * turn)) for i in range(corners)]
+
+
+def wavy(radius, points: int = 180) -> Points:
+    """The closed curve at distance radius(angle) from the centre; angle 0 points up."""
+    turn = 2 * math.pi / points
+    return [
+        (radius(i * turn) * math.sin(i * turn), -radius(i * turn) * math.cos(i * turn))
+        for i in range(points)
+    ]
+
+
+def star() -> Points:
+    tips = [(1.0 if i % 2 == 0 else 0.42, i * math.pi / 5) for i in range(10)]
+    return [(r * math.sin(a), -r * math.cos(a)) for r, a in tips]
+
+
+def heart() -> Points:
+    t = [2 * math.pi * i / 120 for i in range(120)]
+    return [
+        (
+            16 * math.sin(a) ** 3,
+            -13 * math.cos(a) + 5 * math.cos(2 * a) + 2 * math.cos(3 * a) + math.cos(4 * a),
+        )
+        for a in t
+    ]
+
+
+def moon() -> Points:
+    outer = [math.radians(40 + 280 * i / 60) for i in range(61)]
+    inner = [math.radians(298.7 - 237.4 * i / 60) for i in range(61)]
+    rim = [(math.cos(a), math.sin(a)) for a in outer]
+    # the ellipse whose ends meet the rim's
+    bite = [(0.42 + 0.72 * math.cos(a), 0.733 * math.sin(a)) for a in inner]
+    return rim + bite
+
+
+def pill() -> Points:
+    ends = [(-1.2, 90), (1.2, 270)]
+    return [
+        (x + math.cos(math.radians(start + 180 * i / 30)), math.sin(math.radians(start + 6 * i)))
+        for x, start in ends
+        for i in range(31)
+    ]
+
+
+def leaf() -> Points:
+    side = [(math.sin(math.pi * i / 40) * 0.55, -math.cos(math.pi * i / 40)) for i in range(41)]
+    return [(x * abs(x) ** 0.5, y) for x, y in side + [(-x, y) for x, y in reversed(side)]]
+
+
+def drop() -> Points:
+    round_part = [math.radians(-30 + 240 * i / 60) for i in range(61)]
+    return [(0.0, -2.0)] + [(math.cos(a), math.sin(a)) for a in round_part]
+
+
+def scaled(points: Points, factor: float) -> Points:
+    return [(x * factor, y * factor) for x, y in points]
+
+
+SQUARE = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
+
+# each class: its outline, then its holes, in any units; fitted into the object's box when drawn
+OUTLINES: dict[str, list[Points]] = {
+    "disc": [circle()],
+    "ring": [circle(), scaled(circle(), 0.55)],
+    "square": [SQUARE],
+    "frame": [SQUARE, scaled(SQUARE, 0.55)],
+    "triangle": [regular(3)],
+    "diamond": [[(0, -1), (0.8, 0), (0, 1), (-0.8, 0)]],
+    "pentagon": [regular(5)],
+    "hexagon": [regular(6)],
+    "star": [star()],
+    "plus": [
+        [(-1, -3), (1, -3), (1, -1), (3, -1), (3, 1), (1, 1)]
+        + [(1, 3), (-1, 3), (-1, 1), (-3, 1), (-3, -1), (-1, -1)]
+    ],
+    "heart": [heart()],
+    "moon": [moon()],
+    "arrow": [[(-4, -1), (1, -1), (1, -2.6), (4, 0), (1, 2.6), (1, 1), (-4, 1)]],
+    "house": [[(0, -3), (2.6, -0.6), (2, -0.6), (2, 2.4), (-2, 2.4), (-2, -0.6), (-2.6, -0.6)]],
+    "drop": [drop()],
+    "flower": [wavy(lambda a: 0.78 + 0.22 * math.cos(6 * a)), scaled(circle(), 0.2)],
+    "gear": [
+        wavy(lambda a: 1.0 if math.cos(9 * a) > 0 else 0.78, points=360),
+        scaled(circle(), 0.35),
+    ],
+    "bolt": [[(0.4, -3), (-1.8, 0.5), (-0.3, 0.5), (-0.8, 3), (1.8, -0.9), (0.2, -0.9)]],
+    "pill": [pill()],
+    "leaf": [leaf()],
+}
+CLASSES = tuple(OUTLINES)
+
+COLOURS = (
+    (0, 114, 178),
+    (86, 180, 233),
+    (0, 158, 115),
+    (230, 159, 0),
+    (213, 94, 0),
+    (204, 121, 167),
+    (240, 214, 80),
+    (94, 76, 143),
+)
+
+# the scene of the notebooks, drawn for 640 rows and 832 columns; the star is the object they follow
+WALKTHROUGH_SCENE = (
+    Shape("star", (356, 196, 484, 318), COLOURS[3]),
+    Shape("house", (36, 214, 330, 600), COLOURS[0]),
+    Shape("disc", (520, 60, 800, 340), COLOURS[4]),
+    Shape("heart", (254, 488, 390, 612), COLOURS[5]),
+    Shape("gear", (654, 268, 780, 394), COLOURS[7]),
+    Shape("leaf", (420, 396, 474, 556), COLOURS[2], angle=12),
+    Shape("pill", (520, 586, 688, 610), COLOURS[1]),
+    Shape("flower", (566, 440, 640, 514), COLOURS[6]),
+    Shape("moon", (118, 44, 192, 138), COLOURS[6], angle=-20),
+    Shape("bolt", (300, 70, 334, 128), COLOURS[4]),
+    Shape("diamond", (432, 60, 456, 88), COLOURS[1]),
+    Shape("square", (228, 140, 252, 164), COLOURS[5]),
+    Shape("ring", (744, 470, 872, 598), COLOURS[2]),  # sticks out of the image on the right
+)
+
+
+def walkthrough_scene(height: int = 640, width: int = 832) -> Scene:
+    """The scene that runs through the notebooks, drawn at any size. Object 0 is the star."""
+    y, x = height / 640, width / 832
+    shapes = [
+        Shape(s.name, (s.box[0] * x, s.box[1] * y, s.box[2] * x, s.box[3] * y), s.colour, s.angle)
+        for s in WALKTHROUGH_SCENE
+    ]
+    return draw(shapes, height, width, np.random.default_rng(0))
+
+
+def random_scene(
+    seed: int,
+    height: int = 640,
+    width: int = 832,
+    num_objects: tuple[int, int] = (5, 12),
+    smallest: float = 24.0,
+    largest: float | None = None,
+    classes: tuple[str, ...] = CLASSES,
+) -> Scene:
+    """A scene of its own for every seed, the same on every machine.
+
+    Args:
+        seed: any whole number from 0 on.
+        height, width: of the image in pixels.
+        num_objects: least and most objects; fewer where there is no more room.
+        smallest, largest: longer side of an object in pixels; `largest` is by default 0.6 of the
+            image's shorter side.
+        classes: the names to draw from, out of `CLASSES`; labels are indices into this argument.
+    """
+    rng = np.random.default_rng(seed)
+    largest = largest or 0.6 * min(height, width)
+    shapes: list[Shape] = []
+    wanted = rng.integers(num_objects[0], num_objects[1] + 1)
+    for _ in range(30 * wanted):
+        if len(shapes) == wanted:
+            break
+        name = classes[rng.integers(len(classes))]
+        colour = COLOURS[rng.integers(len(COLOURS))]
+        angle = 30 * rng.random() - 15
+        # its natural width to height, stretched a little
+        w, h = np.ptp(turned(name, angle)[0], axis=0) * [0.8 + 0.45 * rng.random(), 1]
+        zoom = smallest * (largest / smallest) ** rng.random() / max(w, h)
+        w, h = w * zoom, h * zoom
+        # an eighth of an object may stick out of the image
+        x = rng.random() * (width - 0.75 * w) - 0.125 * w
+        y = rng.random() * (height - 0.75 * h) - 0.125 * h
+        shape = Shape(name, (x, y, x + w, y + h), colour, angle)
+        if all(hidden(shape.box, other.box) < 0.3 for other in shapes):
+            shapes.append(shape)
+    return draw(shapes, height, width, rng, classes)
+
+
+def hidden(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    """The part of the smaller of two boxes that the other covers."""
+    w = min(a[2], b[2]) - max(a[0], b[0])
+    h = min(a[3], b[3]) - max(a[1], b[1])
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+    return max(w, 0) * max(h, 0) / min(areas)
+
+
+def draw(
+    shapes: list[Shape],
+    height: int,
+    width: int,
+    rng: np.random.Generator,
+    classes: tuple[str, ...] = CLASSES,
+) -> Scene:
+    """Shapes on paper, the first at the back."""
+    image = paper(height, width, rng)
+    for shape in shapes:
+        paint(image, shape)
+    boxes = torch.tensor([shape.box for shape in shapes], dtype=torch.float32).reshape(-1, 4)
+    boxes[:, 0::2] = boxes[:, 0::2].clamp(0, width)
+    boxes[:, 1::2] = boxes[:, 1::2].clamp(0, height)
+    labels = torch.tensor([classes.index(shape.name) for shape in shapes], dtype=torch.int64)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()  # [3, H, W]
+    return Scene(pixels, boxes, labels)
+
+
+def paper(height: int, width: int, rng: np.random.Generator) -> Image.Image:
+    """A pale background, from warm at the top to cool at the bottom, with a little grain."""
+    top, bottom = np.array([250, 244, 234]), np.array([222, 232, 238])
+    down = np.linspace(0, 1, height)[:, None, None]
+    grain = rng.integers(-4, 5, (height, width, 1))
+    pixels = top * (1 - down) + bottom * down + grain  # [H, W, 3]
+    return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+
+
+def paint(image: Image.Image, shape: Shape) -> None:
+    """Draw one shape with its shadow. Edges are smooth: the mask is drawn four times as large."""
+    margin = 8
+    left, top = math.floor(shape.box[0]) - margin, math.floor(shape.box[1]) - margin
+    width = math.ceil(shape.box[2]) + margin - left
+    height = math.ceil(shape.box[3]) + margin - top
+    mask = Image.new("L", (4 * width, 4 * height))
+    pen = ImageDraw.Draw(mask)
+    for ring, fill in zip(fitted(shape), [255, 0], strict=False):
+        # the centre of the large pixel i is at (i + 0.5) / 4 of a pixel of the image
+        pen.polygon([(4 * (x - left) - 0.5, 4 * (y - top) - 0.5) for x, y in ring], fill=fill)
+    mask = mask.reduce(4)
+    shadow = mask.filter(ImageFilter.GaussianBlur(3)).point(lambda value: value * 2 // 7)
+    image.paste((60, 60, 80), (left + 2, top + 4), shadow)
+    # lit from above
+    light = np.linspace(1.1, 0.9, height)[:, None, None]
+    colour = (np.array(shape.colour) * light).clip(0, 255).round().astype(np.uint8)
+    image.paste(Image.fromarray(np.tile(colour, (1, width, 1))), (left, top), mask)
+
+
+def turned(name: str, angle: float) -> list[np.ndarray]:
+    """The outline and holes of a class, turned by `angle` degrees, each [points, 2]."""
+    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    return [np.array(ring) @ np.array([[cos, sin], [-sin, cos]]) for ring in OUTLINES[name]]
+
+
+def fitted(shape: Shape) -> list[Points]:
+    """The outline and holes of a shape, turned, then stretched to fill its box exactly."""
+    rings = turned(shape.name, shape.angle)
+    low, high = rings[0].min(axis=0), rings[0].max(axis=0)
+    corner, size = np.array(shape.box[:2]), np.array(shape.box[2:]) - np.array(shape.box[:2])
+    return [[tuple(p) for p in (ring - low) / (high - low) * size + corner] for ring in rings]

@@ -1,0 +1,94 @@
+"""Detection: from logits and deltas to a short list of boxes for each image.
+
+RetinaNet §4, "Inference"; notebook 08.
+"""
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+from torchvision.ops import batched_nms
+
+from .boxes import BBoxTransform, ClipBoxes
+
+
+class Detection(nn.Module):
+    """Threshold, best per level, decode, clip, non-maximum suppression, best of all.
+
+    Args:
+        score_threshold: only entries with a probability above this become boxes.
+        top_k: the best entries of each level that go on.
+        nms_threshold: of two boxes of a class that overlap more than this (IoU), the one with
+            the lower score goes.
+        max_detections: the best that remain of an image.
+        box_transform: decodes the deltas; a `RetinaNet` puts its own here.
+    """
+
+    def __init__(
+        self,
+        score_threshold: float = 0.05,
+        top_k: int = 1000,
+        nms_threshold: float = 0.5,
+        max_detections: int = 300,
+        box_transform: BBoxTransform | None = None,
+    ) -> None:
+        super().__init__()
+        self.score_threshold = score_threshold
+        self.top_k = top_k
+        self.nms_threshold = nms_threshold
+        self.max_detections = max_detections
+        self.box_transform = box_transform or BBoxTransform()
+        self.clip_boxes = ClipBoxes()
+
+    def forward(
+        self,
+        classification: Tensor,
+        regression: Tensor,
+        anchors: Tensor,
+        level_counts: list[int],
+        images: Tensor,
+    ) -> list[dict[str, Tensor]]:
+        """The detections of each image, best first.
+
+        Args:
+            classification: [B, N, K] logits.
+            regression: [B, N, 4] deltas.
+            anchors: [N, 4] in pixels.
+            level_counts: how many of the N anchors each level has, in order.
+            images: [B, 3, H, W], of which only the size is used.
+
+        Returns:
+            for each image {"boxes": [n, 4] in pixels, "scores": [n], "labels": [n] int64}
+        """
+        return [
+            self.detect_image(logits.float(), deltas.float(), anchors, level_counts, images)
+            for logits, deltas in zip(classification, regression, strict=True)
+        ]
+
+    def detect_image(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        anchors: Tensor,
+        level_counts: list[int],
+        images: Tensor,
+    ) -> dict[str, Tensor]:
+        """The detections of one image: logits [N, K], deltas [N, 4]."""
+        rows, labels, scores = [], [], []
+        start = 0
+        for level in logits.sigmoid().split(level_counts):  # [h·w·9, K]
+            row, label = torch.nonzero(level > self.score_threshold, as_tuple=True)
+            score, order = level[row, label].sort(descending=True, stable=True)
+            order = order[: self.top_k]
+            rows.append(row[order] + start)
+            labels.append(label[order])
+            scores.append(score[: self.top_k])
+            start += len(level)
+        row, label, score = torch.cat(rows), torch.cat(labels), torch.cat(scores)
+
+        boxes = self.box_transform.decode(anchors[row], deltas[row])  # [n, 4]
+        boxes = self.clip_boxes(boxes, images)
+        # a box moved off the image has no area left and is no detection
+        kept = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
+        boxes, score, label = boxes[kept], score[kept], label[kept]
+        best = batched_nms(boxes, score, label, self.nms_threshold)[: self.max_detections]
+        return {"boxes": boxes[best], "scores": score[best], "labels": label[best]}

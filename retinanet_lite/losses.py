@@ -1,0 +1,127 @@
+"""The loss: focal loss on every anchor's classes, smooth L1 on the positive anchors' boxes.
+
+RetinaNet §3 and §4; docs/focal_loss.md.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from .boxes import BBoxTransform
+from .checks import check_annotations
+from .matching import IGNORED, match_anchors
+
+
+class FocalLoss(nn.Module):
+    """Classification and box loss of a batch.
+
+    Each image's sums are divided by its number of positive anchors (at least 1), then averaged
+    over the images. The box loss is the mean over the four targets of the positives, as in the
+    walkthrough; torchvision's v1 and detectron2 sum the four.
+
+    Args:
+        alpha: weight of the positive entries; the negative ones weigh 1 − alpha.
+        gamma: how much easy entries are turned down; 0 is plain cross entropy.
+        beta: where smooth L1 turns from a parabola into a line, in target units.
+        positive, negative, keep_best: how anchors find their objects, see `match_anchors`.
+        box_transform: makes the box targets; a `RetinaNet` puts its own here.
+    """
+
+    def __init__(
+        self,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        beta: float = 1 / 9,
+        positive: float = 0.5,
+        negative: float = 0.4,
+        keep_best: bool = True,
+        box_transform: BBoxTransform | None = None,
+    ) -> None:
+        super().__init__()
+        self.alpha = alpha
+        self.gamma = gamma
+        self.beta = beta
+        self.positive = positive
+        self.negative = negative
+        self.keep_best = keep_best
+        self.box_transform = box_transform or BBoxTransform()
+
+    def forward(
+        self, classification: Tensor, regression: Tensor, anchors: Tensor, annotations: Tensor
+    ) -> dict[str, Tensor]:
+        """The two losses of a batch, in float32 also under autocast.
+
+        Args:
+            classification: [B, N, K] logits.
+            regression: [B, N, 4] deltas.
+            anchors: [N, 4] in pixels.
+            annotations: [B, M, 5], x1, y1, x2, y2 in pixels and the class id 0 … K−1; rows of −1
+                fill up an image with fewer objects.
+
+        Returns:
+            {"classification": scalar, "regression": scalar}
+
+        Raises:
+            ValueError: for annotations of another shape, an impossible box or class id.
+        """
+        annotations = annotations.to(anchors)
+        check_annotations(annotations, classification.shape[0], classification.shape[2])
+        with torch.autocast(classification.device.type, enabled=False):
+            losses = [
+                self.image_losses(logits, deltas, anchors, objects[objects[:, 4] >= 0])
+                for logits, deltas, objects in zip(
+                    at_least_float32(classification),
+                    at_least_float32(regression),
+                    annotations,
+                    strict=True,
+                )
+            ]
+        classification_losses, regression_losses = zip(*losses, strict=True)
+        return {
+            "classification": torch.stack(classification_losses).mean(),
+            "regression": torch.stack(regression_losses).mean(),
+        }
+
+    def image_losses(
+        self, logits: Tensor, deltas: Tensor, anchors: Tensor, objects: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Both losses of an image: logits [N, K], deltas and anchors [N, 4], objects [M, 5]."""
+        matches = match_anchors(
+            anchors, objects[:, :4], self.positive, self.negative, self.keep_best
+        )  # [N]
+        positive = matches >= 0
+        matched = objects[matches[positive]]  # [P, 5], the object of each positive anchor
+        normalizer = max(1, len(matched))
+
+        targets = torch.zeros_like(logits)
+        targets[positive, matched[:, 4].long()] = 1
+        entries = focal_loss(logits, targets, self.alpha, self.gamma)  # [N, K]
+        classification = entries[matches != IGNORED].sum() / normalizer
+
+        target_deltas = self.box_transform.encode(anchors[positive], matched[:, :4])  # [P, 4]
+        regression = F.smooth_l1_loss(
+            deltas[positive], target_deltas.to(deltas), beta=self.beta, reduction="sum"
+        ) / (4 * normalizer)
+        return classification, regression
+
+
+def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """−α_t · (1 − p_t)^γ · log(p_t) for every entry, without a sum (RetinaNet, equation 5).
+
+    p_t is the probability given to the truth: sigmoid(logit) where the target is 1, one minus
+    that where it is 0. Computed from logarithms of sigmoids, it and its gradient are exact for
+    any logit and γ: nothing is clamped.
+
+    Args:
+        logits: any shape.
+        targets: the same shape, 0 or 1.
+    """
+    signed = torch.where(targets == 1, logits, -logits)  # the logit of p_t
+    weight = torch.where(targets == 1, alpha, 1 - alpha)
+    return weight * torch.exp(gamma * F.logsigmoid(-signed)) * -F.logsigmoid(signed)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """float16 and bfloat16 become float32; float32 and float64 stay."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

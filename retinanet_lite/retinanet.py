@@ -1,0 +1,178 @@
+"""The detector: backbone, pyramid, heads, anchors and loss put together.
+
+Lin et al. 2017, "Focal Loss for Dense Object Detection"; walkthrough, "initialize", "forward".
+"""
+
+import math
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from .anchors import Anchors
+from .backbone import BasicBlock, Bottleneck, ResNet
+from .boxes import BBoxTransform
+from .checks import check_images
+from .detection import Detection
+from .fpn import PyramidFeatures
+from .heads import ClassificationModel, RegressionModel
+from .losses import FocalLoss
+
+OUTPUT_STD = 1e-8  # of both output convolutions; so little that every class probability is π
+
+
+class RetinaNet(nn.Module):
+    """One-stage detector over five pyramid levels.
+
+    Args:
+        num_classes: K; class ids are 0 … K−1, and the background has none.
+        block: `BasicBlock` or `Bottleneck`.
+        layers: blocks in each of the backbone's four stages.
+        feature_size: channels of the pyramid and inside the heads.
+        prior: π, the probability of every class at every anchor before training.
+        freeze_bn: batch norm does not learn, also after `train()`.
+        anchors, box_transform, focal_loss, detection: modules in place of the default ones, to
+            change their arguments, e.g. `focal_loss=FocalLoss(gamma=1.0)`.
+
+    Every image side may be any number of pixels from 32 on.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        block: type[BasicBlock | Bottleneck],
+        layers: list[int],
+        feature_size: int = 256,
+        prior: float = 0.01,
+        freeze_bn: bool = True,
+        anchors: Anchors | None = None,
+        box_transform: BBoxTransform | None = None,
+        focal_loss: FocalLoss | None = None,
+        detection: Detection | None = None,
+    ) -> None:
+        super().__init__()
+        if num_classes < 1:
+            raise ValueError(
+                f"num_classes must be 1 or more, without background; got {num_classes}"
+            )
+        if not 0 < prior < 1:
+            raise ValueError(f"prior is a probability between 0 and 1, e.g. 0.01; got {prior}")
+        self.num_classes = num_classes
+        self.backbone = ResNet(block, layers)
+        self.fpn = PyramidFeatures(*self.backbone.out_channels, feature_size)
+        self.anchors = anchors or Anchors()
+        num_anchors = self.anchors.num_anchors
+        # classification and regression share their form, not their parameters
+        self.regression_model = RegressionModel(feature_size, num_anchors, feature_size)
+        self.classification_model = ClassificationModel(
+            feature_size, num_anchors, num_classes, feature_size
+        )
+        self.focal_loss = focal_loss or FocalLoss()
+        self.detection = detection or Detection()
+        # one transform: boxes are decoded by the rule that they were learned by
+        self.regress_boxes = box_transform or BBoxTransform()
+        self.focal_loss.box_transform = self.regress_boxes
+        self.detection.box_transform = self.regress_boxes
+        self.initialize(prior)
+        if freeze_bn:
+            self.freeze_bn()
+
+    @torch.no_grad()
+    def initialize(self, prior: float = 0.01) -> None:
+        """The walkthrough's initialisation: He for every convolution, the prior for the classes.
+
+        A convolution's weights are Gaussian with deviation √(2 / (k² · out_channels)); its own
+        comment and the paper name a fixed deviation of 0.01 for the new ones. Biases are 0, but
+        the class logits start at −log((1 − π) / π), whose sigmoid is π. The weights of both output
+        convolutions are 0 in the walkthrough, so that step 1 teaches nothing below them; here
+        they are as good as 0, and every parameter has a gradient from step 1 on.
+        """
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                n = module.kernel_size[0] * module.kernel_size[1] * module.out_channels
+                nn.init.normal_(module.weight, std=math.sqrt(2.0 / n))
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for model in (self.regression_model, self.classification_model):
+            nn.init.normal_(model.output.weight, std=OUTPUT_STD)
+        nn.init.constant_(self.classification_model.output.bias, -math.log((1.0 - prior) / prior))
+
+    def freeze_bn(self, frozen: bool = True) -> None:
+        """Freeze the backbone's batch norm so that `train()` keeps it frozen, or let it learn."""
+        self.backbone.freeze_bn(frozen)
+
+    def predict(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network says about every anchor.
+
+        Args:
+            images: [B, 3, H, W] floating point, normalised.
+
+        Returns:
+            logits [B, N, K], deltas [B, N, 4], anchors [N, 4] in pixels
+
+        Raises:
+            ValueError: for images of another shape or type, or with values that are not finite.
+        """
+        check_images(images)
+        # shapes for ResNet-50, 20 classes and images [2, 3, 640, 832]
+        features = self.backbone(images)  # C3 [2, 512, 80, 104] … C5 [2, 2048, 20, 26]
+        features = self.fpn(features)  # P3 [2, 256, 80, 104] … P7 [2, 256, 5, 7]
+        regression = torch.cat([self.regression_model(p) for p in features], dim=1)
+        # [2, 99765, 4]
+        classification = torch.cat([self.classification_model(p) for p in features], dim=1)
+        # [2, 99765, 20]
+        return classification, regression, self.anchors(images)
+
+    def forward(
+        self, images: Tensor, annotations: Tensor | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Losses where annotations are given, detections where not; in train and eval mode alike.
+
+        Args:
+            images: [B, 3, H, W] floating point, normalised.
+            annotations: [B, M, 5], x1, y1, x2, y2 in pixels and the class id; rows of −1 fill up
+                an image with fewer objects.
+
+        Returns:
+            with annotations {"classification": scalar, "regression": scalar}; without, for each
+            image {"boxes": [n, 4] in pixels, "scores": [n], "labels": [n]}, best first
+
+        Raises:
+            ValueError: for images or annotations that can't be right, saying how to mend them.
+        """
+        if annotations is None:
+            return self.detect(images)
+        classification, regression, anchors = self.predict(images)
+        return self.focal_loss(classification, regression, anchors, annotations)
+
+    @torch.no_grad()
+    def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
+        """The objects found in each image; `self.detection` holds the thresholds."""
+        classification, regression, anchors = self.predict(images)
+        level_counts = self.anchors.level_counts(*images.shape[-2:])
+        return self.detection(classification, regression, anchors, level_counts, images)
+
+
+def retinanet_resnet18(num_classes: int, **arguments) -> RetinaNet:
+    """RetinaNet over ResNet-18; arguments as in `RetinaNet`."""
+    return RetinaNet(num_classes, BasicBlock, [2, 2, 2, 2], **arguments)
+
+
+def retinanet_resnet34(num_classes: int, **arguments) -> RetinaNet:
+    """RetinaNet over ResNet-34; arguments as in `RetinaNet`."""
+    return RetinaNet(num_classes, BasicBlock, [3, 4, 6, 3], **arguments)
+
+
+def retinanet_resnet50(num_classes: int, **arguments) -> RetinaNet:
+    """RetinaNet over ResNet-50, the walkthrough's; arguments as in `RetinaNet`."""
+    return RetinaNet(num_classes, Bottleneck, [3, 4, 6, 3], **arguments)
+
+
+def retinanet_resnet101(num_classes: int, **arguments) -> RetinaNet:
+    """RetinaNet over ResNet-101; arguments as in `RetinaNet`."""
+    return RetinaNet(num_classes, Bottleneck, [3, 4, 23, 3], **arguments)
+
+
+def retinanet_resnet152(num_classes: int, **arguments) -> RetinaNet:
+    """RetinaNet over ResNet-152; arguments as in `RetinaNet`."""
+    return RetinaNet(num_classes, Bottleneck, [3, 8, 36, 3], **arguments)
