@@ -174,7 +174,7 @@ def walkthrough_scene(height: int = 640, width: int = 832) -> Scene:
         Shape(s.name, (s.box[0] * x, s.box[1] * y, s.box[2] * x, s.box[3] * y), s.colour, s.angle)
         for s in WALKTHROUGH_SCENE
     ]
-    return draw(shapes, height, width, np.random.default_rng(0))
+    return draw(shapes, height, width)
 
 
 def random_scene(
@@ -216,7 +216,7 @@ def random_scene(
         shape = Shape(name, (x, y, x + w, y + h), colour, angle)
         if all(hidden(shape.box, other.box) < 0.3 for other in shapes):
             shapes.append(shape)
-    return draw(shapes, height, width, rng, classes)
+    return draw(shapes, height, width, classes)
 
 
 def hidden(a: tuple[float, ...], b: tuple[float, ...]) -> float:
@@ -227,15 +227,9 @@ def hidden(a: tuple[float, ...], b: tuple[float, ...]) -> float:
     return max(w, 0) * max(h, 0) / min(areas)
 
 
-def draw(
-    shapes: list[Shape],
-    height: int,
-    width: int,
-    rng: np.random.Generator,
-    classes: tuple[str, ...] = CLASSES,
-) -> Scene:
+def draw(shapes: list[Shape], height: int, width: int, classes: tuple[str, ...] = CLASSES) -> Scene:
     """Shapes on paper, the first at the back."""
-    image = paper(height, width, rng)
+    image = paper(height, width)
     for shape in shapes:
         paint(image, shape)
     boxes = torch.tensor([shape.box for shape in shapes], dtype=torch.float32).reshape(-1, 4)
@@ -246,13 +240,12 @@ def draw(
     return Scene(pixels, boxes, labels)
 
 
-def paper(height: int, width: int, rng: np.random.Generator) -> Image.Image:
-    """A pale background, from warm at the top to cool at the bottom, with a little grain."""
+def paper(height: int, width: int) -> Image.Image:
+    """A pale background, from warm at the top to cool at the bottom."""
     top, bottom = np.array([250, 244, 234]), np.array([222, 232, 238])
-    down = np.linspace(0, 1, height)[:, None, None]
-    grain = rng.integers(-4, 5, (height, width, 1))
-    pixels = top * (1 - down) + bottom * down + grain  # [H, W, 3]
-    return Image.fromarray(pixels.round().clip(0, 255).astype(np.uint8))
+    down = np.linspace(0, 1, height)[:, None]
+    column = (top * (1 - down) + bottom * down).round().astype(np.uint8)  # [H, 3]
+    return Image.fromarray(np.tile(column[:, None], (1, width, 1)))
 
 
 def paint(image: Image.Image, shape: Shape) -> None:

@@ -1,0 +1,300 @@
+"""Figures: each answers one question about the detector. Used by the notebooks and the documents.
+
+The same thing has the same colour and the same line in all of them, and reads without colour too.
+A function draws into the current figure of pyplot, or makes one; it returns nothing, so that a
+notebook's cell shows the figure and nothing else.
+"""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from torch import Tensor
+
+from ..data.batches import MEAN, STD
+from ..data.shapes import CLASSES, Scene
+
+# Okabe and Ito's colours, which most colour-blind readers can tell apart
+OBJECT = {"edgecolor": "#0072B2", "linestyle": "-", "linewidth": 2.0}
+ANCHOR = {"edgecolor": "#D55E00", "linestyle": "--", "linewidth": 1.4}
+POSITIVE = {"edgecolor": "#009E73", "linestyle": "-", "linewidth": 1.2}
+IGNORED = {"edgecolor": "#E69F00", "linestyle": ":", "linewidth": 1.4}
+NEGATIVE = {"edgecolor": "#7F7F7F", "linestyle": "-", "linewidth": 0.6}
+DETECTION = {"edgecolor": "#CC79A7", "linestyle": "-", "linewidth": 2.0}
+LEVELS = ("#440154", "#3B528B", "#21918C", "#5EC962", "#C8B400")  # P3 … P7
+
+STATIONS = ("image", "backbone", "pyramid", "heads", "anchors", "loss", "detector")
+GIVES = ("[B, 3, H, W]", "C3 … C5", "P3 … P7", "logits, deltas", "N boxes", "two numbers", "")
+
+
+def pixels(image: Tensor) -> np.ndarray:
+    """An image [3, H, W], uint8 or normalised, as matplotlib wants it: [H, W, 3] uint8."""
+    if image.is_floating_point():
+        image = image.detach().cpu() * torch.tensor(STD)[:, None, None]
+        image = (image + torch.tensor(MEAN)[:, None, None]).clamp(0, 1).mul(255).round()
+    return image.cpu().to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def show_image(image: Tensor, title: str = "", ax: Axes | None = None) -> Axes:
+    """An image with its axes in pixels; the start of most figures here."""
+    if ax is None:
+        _, ax = plt.subplots(figsize=(6.4, 5.0), layout="constrained")
+    height, width = image.shape[-2:]
+    # edges at whole numbers, as boxes count them, and not in the middle of a pixel
+    ax.imshow(pixels(image), extent=(0, width, height, 0))
+    ax.set(title=title, xlabel="x in pixels", ylabel="y in pixels")
+    return ax
+
+
+def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -> None:
+    """Boxes [n, 4] in pixels with one line style, and a text over each where there are texts."""
+    for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **style))
+        if i < len(texts):
+            ax.text(
+                x1 + 2,
+                y1 - 3,
+                texts[i],
+                color="white",
+                fontsize=8,
+                va="bottom",
+                clip_on=True,
+                bbox={"facecolor": style["edgecolor"], "edgecolor": "none", "pad": 1.5},
+            )
+
+
+def show_scene(scene: Scene, title: str = "", classes: Sequence[str] = CLASSES) -> None:
+    """A scene with its objects' boxes and names."""
+    ax = show_image(scene.image, title)
+    add_boxes(ax, scene.boxes, OBJECT, [classes[label] for label in scene.labels.tolist()])
+
+
+def show_detections(
+    scene: Scene, detections: dict[str, Tensor], title: str = "", classes: Sequence[str] = CLASSES
+) -> None:
+    """What a detector found in a scene, each box with its class and score."""
+    ax = show_image(scene.image, title)
+    texts = [
+        f"{classes[label]} {score:.2f}"
+        for label, score in zip(
+            detections["labels"].tolist(), detections["scores"].tolist(), strict=True
+        )
+    ]
+    add_boxes(ax, detections["boxes"], DETECTION, texts)
+
+
+def show_map(here: str | None = None) -> None:
+    """The detector's parts in the order of the data, with a mark on the one in hand."""
+    if here not in (None, *STATIONS):
+        raise ValueError(f"here must be one of {STATIONS}; got {here!r}")
+    _, ax = plt.subplots(figsize=(9.6, 1.3), layout="constrained")
+    for i, (name, gives) in enumerate(zip(STATIONS, GIVES, strict=True)):
+        colour = OBJECT["edgecolor"] if name == here else "#ECEFF1"
+        ax.add_patch(
+            FancyBboxPatch((i * 1.5, 0), 1.0, 0.6, boxstyle="round,pad=0.06", color=colour)
+        )
+        text_colour = "white" if name == here else "black"
+        ax.text(i * 1.5 + 0.5, 0.3, name, ha="center", va="center", color=text_colour)
+        ax.text(i * 1.5 + 0.5, -0.33, gives, ha="center", va="center", fontsize=8, color="#455A64")
+        if i + 1 < len(STATIONS):
+            ax.annotate("", (i * 1.5 + 1.42, 0.3), (i * 1.5 + 1.08, 0.3), arrowprops=ARROW)
+        if name == here:
+            ax.text(i * 1.5 + 0.5, 0.88, "you are here", ha="center", va="center", fontsize=8)
+    ax.set(xlim=(-0.2, len(STATIONS) * 1.5 - 0.3), ylim=(-0.55, 1.05))
+    ax.axis("off")
+
+
+ARROW = {"arrowstyle": "-|>", "color": "#455A64"}
+
+
+def show_features(image: Tensor, features: dict[str, Tensor], title: str = "") -> None:
+    """How strongly each cell of some feature maps [C, h, w] answers, beside the image [3, H, W].
+
+    A cell's brightness is the mean absolute value over its channels, from the map's least to its
+    greatest.
+    """
+    columns = len(features) + 1
+    _, axes = plt.subplots(1, columns, figsize=(2.5 * columns, 2.4), layout="constrained")
+    axes[0].imshow(pixels(image))
+    axes[0].set_title(f"image, {image.shape[-2]}×{image.shape[-1]} pixels", fontsize=9)
+    for ax, (name, feature) in zip(axes[1:], features.items(), strict=True):
+        ax.imshow(feature.detach().cpu().abs().mean(dim=0), cmap="viridis")
+        ax.set_title(f"{name}, {feature.shape[-2]}×{feature.shape[-1]} cells", fontsize=9)
+    for ax in axes:
+        ax.tick_params(labelsize=7)
+    plt.gcf().suptitle(title, fontsize=11)
+
+
+def show_channels(feature: Tensor, title: str = "", count: int = 8) -> None:
+    """The first channels of a feature map [C, h, w], one picture each."""
+    _, axes = plt.subplots(2, count // 2, figsize=(2.3 * count // 2, 3.8), layout="constrained")
+    for channel, ax in enumerate(axes.flat):
+        ax.imshow(feature[channel].detach().cpu(), cmap="viridis")
+        ax.set_title(f"channel {channel}", fontsize=8)
+        ax.tick_params(labelsize=6)
+    plt.gcf().suptitle(title, fontsize=11)
+
+
+def show_receptive_field(image: Tensor, influence: Tensor, cell: Tensor, title: str = "") -> None:
+    """Which pixels of an image [3, H, W] can change one cell.
+
+    Args:
+        influence: [H, W], the size of the gradient of the cell's value by each pixel.
+        cell: [4], the pixels that the cell stands for, as a box.
+    """
+    ax = show_image(image, title)
+    seen = influence.detach().cpu() > 0
+    shade = np.zeros((*seen.shape, 4))
+    shade[..., 3] = np.where(seen, 0.0, 0.6)  # what the cell can't see is dark
+    ax.imshow(shade, extent=(0, seen.shape[1], seen.shape[0], 0))
+    add_boxes(ax, cell[None], ANCHOR)
+
+
+def show_cells(
+    image: Tensor, strides: Sequence[int], point: tuple[float, float], names: Sequence[str]
+) -> None:
+    """The cells of each level over an image, and the one that holds a point (x, y)."""
+    _, axes = plt.subplots(
+        1, len(strides), figsize=(2.6 * len(strides), 2.5), layout="constrained", sharey=True
+    )
+    height, width = image.shape[-2:]
+    for ax, stride, name, colour in zip(axes, strides, names, LEVELS, strict=False):
+        ax.imshow(pixels(image), extent=(0, width, height, 0), alpha=0.55)
+        ax.vlines(range(0, width + stride, stride), 0, height, colors=colour, linewidth=0.3)
+        ax.hlines(range(0, height + stride, stride), 0, width, colors=colour, linewidth=0.3)
+        corner = [point[0] // stride * stride, point[1] // stride * stride]
+        ax.add_patch(Rectangle(corner, stride, stride, color=ANCHOR["edgecolor"]))
+        ax.plot(*point, "k+")
+        rows, columns = -(-height // stride), -(-width // stride)
+        ax.set_title(f"{name}: {rows}×{columns} cells", fontsize=9)
+        ax.set(xlim=(0, -(-width // stride) * stride), ylim=(-(-height // stride) * stride, 0))
+        ax.tick_params(labelsize=7)
+    axes[0].set_ylabel("y in pixels", fontsize=8)
+
+
+def show_anchors(
+    image: Tensor, anchors: Tensor, title: str = "", box: Tensor | None = None
+) -> None:
+    """Anchors [n, 4] over an image, dashed, with their centres; an object's box [4] too if given.
+
+    The view widens where anchors stick out of the image.
+    """
+    ax = show_image(image, title)
+    add_boxes(ax, anchors, ANCHOR)
+    ax.plot((anchors[:, 0] + anchors[:, 2]) / 2, (anchors[:, 1] + anchors[:, 3]) / 2, "k+")
+    if box is not None:
+        add_boxes(ax, box[None], OBJECT)
+    low, high = anchors.amin(dim=0), anchors.amax(dim=0)
+    height, width = image.shape[-2:]
+    ax.set_xlim(min(0, low[0].item() - 10), max(width, high[2].item() + 10))
+    ax.set_ylim(max(height, high[3].item() + 10), min(0, low[1].item() - 10))
+
+
+def show_table(
+    values: Tensor, rows: Sequence[str], columns: Sequence[str], title: str, label: str
+) -> None:
+    """Numbers from 0 to 1 as shades with the number in each field, e.g. IoU by object and level."""
+    _, ax = plt.subplots(figsize=(1.4 + 0.8 * len(columns), 0.8 + 0.3 * len(rows)))
+    shades = ax.imshow(values, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for (row, column), value in np.ndenumerate(values.numpy()):
+        colour = "black" if value > 0.5 else "white"
+        ax.text(column, row, f"{value:.2f}", ha="center", va="center", color=colour, fontsize=8)
+    ax.set_xticks(range(len(columns)), columns)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set_title(title, fontsize=10)
+    plt.colorbar(shades, label=label)
+
+
+def show_matching(
+    scene: Scene,
+    anchors: Tensor,
+    matches: Tensor,
+    level_counts: Sequence[int],
+    title: str = "",
+) -> None:
+    """Which anchors learn an object, and which learn nothing; beside it, how many on each level.
+
+    Args:
+        anchors: [N, 4]; matches: [N] from `match_anchors`; level_counts: anchors of each level.
+    """
+    _, (ax, bars) = plt.subplots(
+        1, 2, figsize=(10, 4.4), layout="constrained", width_ratios=[1.6, 1]
+    )
+    show_image(scene.image, title, ax)
+    add_boxes(ax, anchors[matches == -2], IGNORED | {"linewidth": 0.5})
+    add_boxes(ax, anchors[matches >= 0], POSITIVE | {"linewidth": 0.8})
+    add_boxes(ax, scene.boxes, OBJECT)
+    names = [f"P{level}" for level in range(3, 3 + len(level_counts))]
+    levels = matches.split(list(level_counts))
+    positive = [(level >= 0).sum().item() for level in levels]
+    ignored = [(level == -2).sum().item() for level in levels]
+    ends = bars.barh(names, positive, color=POSITIVE["edgecolor"], label="positive")
+    bars.bar_label(ends, label_type="center", color="white", fontsize=8)
+    bars.barh(names, ignored, left=positive, label="ignored", **hatched(IGNORED))
+    bars.invert_yaxis()
+    bars.set(xlabel="anchors", title="… by level")
+    bars.legend()
+
+
+def hatched(style: dict) -> dict:
+    """A bar in the colour of a line style, hatched so that it reads without colour."""
+    return {"facecolor": "white", "edgecolor": style["edgecolor"], "hatch": "///"}
+
+
+def show_delta(image: Tensor, anchor: Tensor, box: Tensor, title: str = "") -> None:
+    """An anchor [4], the box [4] that it has to become, and the shift between their centres."""
+    ax = show_image(image, title)
+    add_boxes(ax, anchor[None], ANCHOR)
+    add_boxes(ax, box[None], OBJECT)
+    start, end = [((b[:2] + b[2:]) / 2).tolist() for b in (anchor, box)]
+    ax.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": "black"})
+    low, high = torch.minimum(anchor, box)[:2], torch.maximum(anchor, box)[2:]
+    margin = 0.3 * (high - low).max().item()
+    ax.set_xlim(low[0].item() - margin, high[0].item() + margin)
+    ax.set_ylim(high[1].item() + margin, low[1].item() - margin)
+
+
+def show_focal_curves(gammas: Sequence[float] = (0, 0.5, 1, 2, 5)) -> None:
+    """The focal loss of an entry against the probability that it gives to the truth."""
+    _, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    p = torch.linspace(0.001, 1, 500)
+    for gamma, line in zip(gammas, ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=False):
+        loss = -((1 - p) ** gamma) * p.log()
+        for ax in axes:
+            ax.plot(p, loss, linestyle=line, label=f"γ = {gamma:g}")
+    axes[0].set(title="All of it", ylim=(0, 5), ylabel="loss")
+    axes[1].set(title="Easy entries, the same curves", xlim=(0.6, 1), ylim=(0, 0.5))
+    for ax in axes:
+        ax.set_xlabel("$p_t$: probability given to the truth")
+        ax.legend()
+
+
+def show_shares(shares: dict[str, dict[str, float]], title: str, unit: str = "share") -> None:
+    """Bars from 0 to 1, one for each entry of `shares`, cut into its named parts."""
+    _, ax = plt.subplots(figsize=(8, 0.9 + 0.5 * len(shares)), layout="constrained")
+    styles = {
+        "positive": {"color": POSITIVE["edgecolor"]},
+        "ignored": hatched(IGNORED),
+        "hard negative": hatched(NEGATIVE),
+        "easy negative": {"color": "#BDBDBD"},
+    }
+    for row, (name, parts) in enumerate(shares.items()):
+        left = 0.0
+        for part, share in parts.items():
+            label = part if row == 0 else None
+            ax.barh(name, share, left=left, label=label, **styles[part])
+            left += share
+    ax.invert_yaxis()
+    ax.set(xlim=(0, 1), xlabel=unit, title=title)
+    ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def show_gradients(sizes: dict[str, float], title: str) -> None:
+    """The size of the gradient in each part of the model, on a logarithmic axis."""
+    _, ax = plt.subplots(figsize=(8, 0.9 + 0.28 * len(sizes)), layout="constrained")
+    ax.barh(list(sizes), list(sizes.values()), color=OBJECT["edgecolor"])
+    ax.invert_yaxis()
+    ax.set(xscale="log", xlabel="length of the gradient", title=title)

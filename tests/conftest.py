@@ -1,0 +1,72 @@
+"""What several tests share: seeds, a small detector, the walkthrough's scene."""
+
+import pytest
+import torch
+from hypothesis import settings
+
+from retinanet_lite import BasicBlock, RetinaNet
+from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.shapes import Scene, random_scene, walkthrough_scene
+
+# two are as fast as many on models this small, and leave room for other work
+torch.set_num_threads(min(2, torch.get_num_threads()))
+
+# the same examples on every run; a first call may be slow, so no deadline
+settings.register_profile("suite", max_examples=25, deadline=None, derandomize=True)
+settings.load_profile("suite")
+
+
+@pytest.fixture(autouse=True)
+def seed() -> None:
+    torch.manual_seed(0)
+
+
+def tiny_retinanet(num_classes: int = 3, **arguments) -> RetinaNet:
+    """One block a stage and 16 channels from the pyramid on: built and run in a moment."""
+    arguments = {"feature_size": 16, **arguments}
+    return RetinaNet(num_classes, BasicBlock, [1, 1, 1, 1], **arguments)
+
+
+@pytest.fixture(scope="session")
+def make_tiny():
+    return tiny_retinanet
+
+
+@pytest.fixture
+def tiny() -> RetinaNet:
+    """A small detector of three classes, as initialised; a test may change it."""
+    return tiny_retinanet()
+
+
+@pytest.fixture
+def detector() -> RetinaNet:
+    """A small detector of three classes that detects: its outputs differ from anchor to anchor."""
+    model = tiny_retinanet().eval()
+    torch.nn.init.normal_(model.classification_model.output.weight, std=0.1)
+    torch.nn.init.constant_(model.classification_model.output.bias, -2.0)
+    torch.nn.init.normal_(model.regression_model.output.weight, std=0.05)
+    return model
+
+
+@pytest.fixture(scope="session")
+def scene() -> Scene:
+    """The scene of the notebooks, 640×832."""
+    return walkthrough_scene()
+
+
+@pytest.fixture(scope="session")
+def scene_batch(scene) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two scenes of 640×832 as images [2, 3, 640, 832] and annotations [2, M, 5]."""
+    return to_batch([scene, random_scene(1)])
+
+
+@pytest.fixture(scope="session")
+def small_batch() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two scenes of 97×130 as images [2, 3, 97, 130] and annotations [2, M, 5], of three classes.
+
+    Neither side divides by 32.
+    """
+    classes = ("disc", "square", "star")
+    return to_batch(
+        [random_scene(i, 97, 130, num_objects=(2, 4), classes=classes) for i in range(2)]
+    )
