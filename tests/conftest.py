@@ -42,9 +42,9 @@ def tiny() -> RetinaNet:
 def detector() -> RetinaNet:
     """A small detector of three classes that detects: its outputs differ from anchor to anchor."""
     model = tiny_retinanet().eval()
-    torch.nn.init.normal_(model.classification_model.output.weight, std=0.1)
+    torch.nn.init.normal_(model.classification_model.output.weight, std=0.02)
     torch.nn.init.constant_(model.classification_model.output.bias, -2.0)
-    torch.nn.init.normal_(model.regression_model.output.weight, std=0.05)
+    torch.nn.init.normal_(model.regression_model.output.weight, std=0.01)
     return model
 
 

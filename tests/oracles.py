@@ -3,17 +3,6 @@
 import math
 
 
-def area(box) -> float:
-    x1, y1, x2, y2 = box
-    return max(x2 - x1, 0.0) * max(y2 - y1, 0.0)
-
-
-def iou(a, b) -> float:
-    """Intersection over union of two boxes x1, y1, x2, y2."""
-    both = area((max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])))
-    return both / (area(a) + area(b) - both)
-
-
 def match(overlaps, positive=0.5, negative=0.4, keep_best=True) -> list[int]:
     """For each anchor its object, −1 (background) or −2 (ignored); overlaps[anchor][object]."""
     matches = []

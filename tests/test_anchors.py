@@ -43,8 +43,9 @@ def test_every_anchor_is_the_papers(size):
 
 
 def test_the_square_anchors_of_scale_one_have_areas_from_32_to_512_squared():
-    counts = Anchors().level_counts(640, 832)
-    for level, side in zip(Anchors()(image(640, 832)).split(counts), (32, 64, 128, 256, 512)):
+    anchors = Anchors()
+    levels = anchors(image(640, 832)).split(anchors.level_counts(640, 832))
+    for level, side in zip(levels, (32, 64, 128, 256, 512), strict=True):
         square = level[3::9].double()  # ratio 1, scale 1, of every cell
         sizes = square[:, 2:] - square[:, :2]
         torch.testing.assert_close(sizes, torch.full_like(sizes, side), rtol=0, atol=1e-4)

@@ -1,0 +1,191 @@
+"""Detections are what a loop over images, levels and classes finds."""
+
+import math
+
+import oracles
+import pytest
+import torch
+from torchvision.ops import nms
+
+from retinanet_lite import Anchors, BBoxTransform, Detection
+
+HEIGHT, WIDTH, K = 96, 130, 3
+IMAGES = torch.empty(2, 3, HEIGHT, WIDTH)
+
+
+@pytest.fixture
+def outputs() -> tuple:
+    """Logits, deltas, anchors and level counts of two images; scores from about 0 to 0.9."""
+    anchors = Anchors()
+    boxes = anchors(IMAGES)
+    logits = torch.randn(2, len(boxes), K) * 1.5 - 4
+    return logits, torch.randn(2, len(boxes), 4), boxes, anchors.level_counts(HEIGHT, WIDTH)
+
+
+def expected_detections(logits, deltas, anchors, level_counts, **arguments):
+    """The detections of one image, by loops and torchvision's NMS class by class."""
+    threshold, top_k, overlap, most = (
+        arguments.get(name, value)
+        for name, value in [
+            ("score_threshold", 0.05),
+            ("top_k", 1000),
+            ("nms_threshold", 0.5),
+            ("max_detections", 300),
+        ]
+    )
+    found = []  # score, class, box
+    start = 0
+    for count in level_counts:
+        level = []
+        for n in range(start, start + count):
+            for k in range(K):
+                score = 1 / (1 + math.exp(-logits[n, k].item()))
+                if score > threshold:
+                    level.append((score, k, n))
+        for score, k, n in sorted(level, key=lambda entry: -entry[0])[:top_k]:
+            x1, y1, x2, y2 = oracles.decode(anchors[n].tolist(), deltas[n].tolist())
+            x1, x2 = (min(max(x, 0), WIDTH) for x in (x1, x2))
+            y1, y2 = (min(max(y, 0), HEIGHT) for y in (y1, y2))
+            box = [x1, y1, x2, y2]
+            if x1 < x2 and y1 < y2:
+                found.append((score, k, box))
+        start += count
+    kept = []
+    for k in range(K):
+        of_class = [entry for entry in found if entry[1] == k]
+        if of_class:
+            boxes = torch.tensor([box for _, _, box in of_class])
+            scores = torch.tensor([score for score, _, _ in of_class])
+            kept += [of_class[i] for i in nms(boxes, scores, overlap)]
+    kept = sorted(kept, key=lambda entry: -entry[0])[:most]
+    return {
+        "boxes": torch.tensor([box for _, _, box in kept]).reshape(-1, 4),
+        "scores": torch.tensor([score for score, _, _ in kept]),
+        "labels": torch.tensor([k for _, k, _ in kept], dtype=torch.int64),
+    }
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"score_threshold": 0.3},
+        {"top_k": 7},
+        {"nms_threshold": 0.1},
+        {"max_detections": 11},
+        {"score_threshold": 0.01, "top_k": 50, "nms_threshold": 0.9, "max_detections": 1000},
+    ],
+    ids=str,
+)
+def test_detections_are_the_loops(outputs, arguments):
+    logits, deltas, anchors, level_counts = outputs
+    actual = Detection(**arguments)(logits, deltas, anchors, level_counts, IMAGES)
+    for image in range(2):
+        expected = expected_detections(
+            logits[image], deltas[image], anchors, level_counts, **arguments
+        )
+        assert len(expected["scores"]) > 5
+        torch.testing.assert_close(actual[image], expected, rtol=1e-4, atol=1e-3)
+
+
+def test_detections_are_sorted_by_score_and_lie_in_the_image(outputs):
+    for detections in Detection()(*outputs, IMAGES):
+        scores, boxes = detections["scores"], detections["boxes"]
+        assert scores.tolist() == sorted(scores.tolist(), reverse=True)
+        assert (boxes >= 0).all()
+        assert (boxes <= torch.tensor([WIDTH, HEIGHT, WIDTH, HEIGHT])).all()
+        assert (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+def one_anchor_each(*probabilities: float) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Logits and deltas of an image whose anchors lie apart, each with the same one class."""
+    logits = torch.tensor([[[p] for p in probabilities]]).logit()
+    x = 10.0 * torch.arange(len(probabilities))
+    anchors = torch.stack([x, x * 0, x + 8, x * 0 + 8], dim=1)
+    return logits, torch.zeros(1, len(probabilities), 4), anchors
+
+
+def test_only_scores_above_the_threshold_are_detections():
+    outputs = one_anchor_each(0.5, 0.051, 0.049, 0.01)
+    (found,) = Detection()(*outputs, [4], IMAGES)
+    torch.testing.assert_close(found["scores"], torch.tensor([0.5, 0.051]))
+
+
+def test_top_k_is_counted_on_each_level():
+    outputs = one_anchor_each(0.9, 0.8, 0.7, 0.3, 0.2)
+    (found,) = Detection(top_k=1)(*outputs, [3, 2], IMAGES)
+    torch.testing.assert_close(found["scores"], torch.tensor([0.9, 0.3]))
+
+
+def test_the_best_of_all_levels_remain():
+    outputs = one_anchor_each(0.3, 0.8, 0.7, 0.9, 0.2)
+    (found,) = Detection(max_detections=3)(*outputs, [3, 2], IMAGES)
+    torch.testing.assert_close(found["scores"], torch.tensor([0.9, 0.8, 0.7]))
+
+
+def test_an_anchor_may_detect_two_classes():
+    logits = torch.tensor([[[0.9, 0.1, 0.8]]]).logit()
+    anchors = torch.tensor([[0.0, 0.0, 20.0, 20.0]])
+    (found,) = Detection(score_threshold=0.5)(logits, torch.zeros(1, 1, 4), anchors, [1], IMAGES)
+    assert found["labels"].tolist() == [0, 2]
+    assert found["boxes"].tolist() == [[0.0, 0.0, 20.0, 20.0]] * 2
+
+
+def test_a_box_moved_off_the_image_is_no_detection():
+    logits, deltas, anchors = one_anchor_each(0.9, 0.8)
+    deltas[0, 0, 0] = -1000.0  # a hundred widths to the left
+    (found,) = Detection()(logits, deltas, anchors, [2], IMAGES)
+    torch.testing.assert_close(found["scores"], torch.tensor([0.8]))
+
+
+def test_without_a_detection_the_shapes_are_those_of_no_object(outputs):
+    logits, *others = outputs
+    for detections in Detection()(torch.full_like(logits, -20.0), *others, IMAGES):
+        assert detections["boxes"].shape == (0, 4)
+        assert detections["scores"].shape == (0,)
+        assert detections["labels"].shape == (0,)
+        assert detections["labels"].dtype == torch.int64
+
+
+def test_boxes_are_decoded_by_the_transform_that_was_given():
+    logits, deltas, anchors = one_anchor_each(0.9)
+    deltas[0, 0] = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    unit = BBoxTransform(std=(1.0, 1.0, 1.0, 1.0))
+    (found,) = Detection(box_transform=unit)(logits, deltas, anchors, [1], IMAGES)
+    assert found["boxes"].tolist() == [[8.0, 0.0, 16.0, 8.0]]  # one width to the right
+
+
+def test_bfloat16_outputs_are_detected_in_float32(outputs):
+    logits, deltas, anchors, level_counts = outputs
+    low = Detection()(logits.bfloat16(), deltas.bfloat16(), anchors, level_counts, IMAGES)
+    rounded = logits.bfloat16().float(), deltas.bfloat16().float()
+    torch.testing.assert_close(low, Detection()(*rounded, anchors, level_counts, IMAGES))
+    assert low[0]["scores"].dtype == torch.float32
+
+
+def test_a_batch_detects_what_its_images_detect_alone(outputs):
+    logits, deltas, anchors, level_counts = outputs
+    together = Detection()(logits, deltas, anchors, level_counts, IMAGES)
+    for i in range(2):
+        alone = Detection()(logits[[i]], deltas[[i]], anchors, level_counts, IMAGES[[i]])
+        torch.testing.assert_close(alone, [together[i]], rtol=0, atol=0)
+
+
+def test_a_whole_detector_finds_what_the_loops_find(detector, small_batch):
+    images = small_batch[0][:, :, :HEIGHT, :WIDTH]
+    with torch.no_grad():
+        logits, deltas, anchors = detector.predict(images)
+    level_counts = detector.anchors.level_counts(HEIGHT, WIDTH)
+    for image, actual in enumerate(detector(images)):
+        expected = expected_detections(logits[image], deltas[image], anchors, level_counts)
+        assert len(actual["scores"]) > 5
+        torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_whole_detector_finds_the_same_in_a_batch_and_alone(detector, small_batch):
+    images, _ = small_batch
+    together = detector(images)
+    for i in range(2):
+        (alone,) = detector(images[[i]])
+        assert len(alone["scores"]) > 5
+        torch.testing.assert_close(alone, together[i], rtol=1e-4, atol=1e-3)

@@ -1,0 +1,207 @@
+"""The loss of a batch is what loops over images, anchors and classes add up to."""
+
+import oracles
+import pytest
+import torch
+from torchvision.ops import box_iou
+
+from retinanet_lite import Anchors, BBoxTransform, FocalLoss
+from retinanet_lite.data.shapes import random_scene
+
+K = 3
+PADDING = [-1.0] * 5
+
+
+@pytest.fixture
+def anchors() -> torch.Tensor:
+    return Anchors()(torch.empty(1, 3, 64, 96))  # [1116, 4]
+
+
+@pytest.fixture
+def outputs(anchors) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits and deltas for two images, large and small ones among them."""
+    return torch.randn(2, len(anchors), K) * 2, torch.randn(2, len(anchors), 4)
+
+
+@pytest.fixture
+def annotations() -> torch.Tensor:
+    """Two objects and three: one that many anchors cover, one none, two on the same anchors."""
+    first = [[10.0, 8.0, 50.0, 44.0, 0.0], [70.0, 40.0, 76.0, 45.0, 2.0], PADDING]
+    second = [
+        [0.0, 0.0, 60.0, 60.0, 1.0],
+        [1.0, 1.0, 59.0, 61.0, 0.0],
+        [30.0, 2.0, 94.0, 30.0, 1.0],
+    ]
+    return torch.tensor([first, second])
+
+
+def expected_losses(
+    logits,
+    deltas,
+    anchors,
+    annotations,
+    *,
+    alpha=0.25,
+    gamma=2.0,
+    beta=1 / 9,
+    std=(0.1, 0.1, 0.2, 0.2),
+    **matching,
+) -> dict[str, torch.Tensor]:
+    """Both losses of a batch, one number after the other."""
+    classification = regression = 0.0
+    for image in range(len(annotations)):
+        objects = [row for row in annotations[image].tolist() if row != PADDING]
+        matches = matches_of(anchors, objects, **matching)
+        class_sum = box_sum = 0.0
+        for n, match in enumerate(matches):
+            if match == -2:
+                continue
+            for k in range(logits.shape[2]):
+                is_object = match >= 0 and objects[match][4] == k
+                class_sum += oracles.focal(logits[image, n, k].item(), is_object, alpha, gamma)
+            if match >= 0:
+                targets = oracles.encode(anchors[n].tolist(), objects[match], std)
+                for delta, target in zip(deltas[image, n].tolist(), targets, strict=True):
+                    box_sum += oracles.smooth_l1(delta - target, beta) / 4
+        positives = max(1, sum(match >= 0 for match in matches))
+        classification += class_sum / positives / len(annotations)
+        regression += box_sum / positives / len(annotations)
+    return {
+        "classification": torch.tensor(classification),
+        "regression": torch.tensor(regression),
+    }
+
+
+def matches_of(anchors, objects, **matching) -> list[int]:
+    """For each anchor its object's row, −1 for the background, −2 for ignored."""
+    if not objects:
+        return [-1] * len(anchors)
+    overlaps = box_iou(anchors, torch.tensor(objects)[:, :4])
+    return oracles.match(overlaps.tolist(), **matching)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"alpha": 0.6, "gamma": 0.5, "beta": 1.0},
+        {"positive": 0.6, "negative": 0.3, "keep_best": False},
+        {"gamma": 5.0, "positive": 0.45, "negative": 0.45},
+    ],
+    ids=str,
+)
+def test_both_losses_are_the_loops(outputs, anchors, annotations, arguments):
+    actual = FocalLoss(**arguments)(*outputs, anchors, annotations)
+    expected = expected_losses(*outputs, anchors, annotations, **arguments)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gamma_zero_is_weighted_cross_entropy(outputs, anchors):
+    annotations = torch.tensor([[[10.0, 8.0, 50.0, 44.0, 1.0]]] * 2)
+    matches = torch.tensor(matches_of(anchors, annotations[0].tolist()))
+    targets = torch.zeros(2, len(anchors), K)
+    targets[:, matches == 0, 1] = 1
+    entries = torch.nn.functional.binary_cross_entropy_with_logits(
+        outputs[0], targets, weight=0.75 - 0.5 * targets, reduction="none"
+    )
+    expected = entries[:, matches != -2].sum() / targets.sum()  # as many positives in both images
+    actual = FocalLoss(gamma=0.0)(*outputs, anchors, annotations)["classification"]
+    torch.testing.assert_close(actual, expected)
+
+
+def test_ignored_anchors_get_no_gradient_and_all_others_do(outputs, anchors, annotations):
+    logits, deltas = (output.requires_grad_() for output in outputs)
+    sum(FocalLoss()(logits, deltas, anchors, annotations).values()).backward()
+    for image in range(2):
+        objects = [row for row in annotations[image].tolist() if row != PADDING]
+        matches = torch.tensor(matches_of(anchors, objects))
+        assert (matches == -2).any()
+        assert (logits.grad[image, matches == -2] == 0).all()
+        assert (logits.grad[image, matches != -2] != 0).all()
+        assert (deltas.grad[image, matches < 0] == 0).all()
+        assert (deltas.grad[image, matches >= 0] != 0).all()
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [0, 2, 1]])
+def test_rows_of_minus_one_may_stand_anywhere(outputs, anchors, annotations, order):
+    logits, deltas = (output[:1] for output in outputs)
+    without = FocalLoss()(logits, deltas, anchors, annotations[:1, :2])
+    padded = FocalLoss()(logits, deltas, anchors, annotations[:1, order])
+    torch.testing.assert_close(padded, without)
+
+
+def test_an_image_without_objects_teaches_the_background(outputs, anchors, annotations):
+    annotations[0] = -1.0
+    logits, deltas = (output.requires_grad_() for output in outputs)
+    losses = FocalLoss()(logits, deltas, anchors, annotations)
+    expected = expected_losses(logits, deltas, anchors, annotations)
+    torch.testing.assert_close(losses, expected, rtol=1e-5, atol=1e-6)
+    sum(losses.values()).backward()
+    assert (logits.grad[0] > 0).all()  # every probability is to go down
+    assert (deltas.grad[0] == 0).all()
+
+
+@pytest.mark.parametrize("rows", [0, 2])
+def test_a_batch_without_any_object_has_no_box_loss(outputs, anchors, rows):
+    logits, deltas = (output.requires_grad_() for output in outputs)
+    annotations = torch.full((2, rows, 5), -1.0)
+    losses = FocalLoss()(logits, deltas, anchors, annotations)
+    sum(losses.values()).backward()  # no box loss, and yet a graph to go back through
+    assert losses["regression"] == 0
+    expected = expected_losses(logits, deltas, anchors, annotations)["classification"]
+    torch.testing.assert_close(losses["classification"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_each_image_counts_alike_however_many_objects_it_has(outputs, anchors, annotations):
+    together = FocalLoss()(*outputs, anchors, annotations)
+    alone = [
+        FocalLoss()(outputs[0][[i]], outputs[1][[i]], anchors, annotations[[i]]) for i in range(2)
+    ]
+    for name, loss in together.items():
+        torch.testing.assert_close(loss, (alone[0][name] + alone[1][name]) / 2)
+
+
+def test_perfect_outputs_lose_nothing(anchors):
+    annotations = torch.tensor([[[10.0, 8.0, 50.0, 44.0, 1.0]]])
+    (row,) = annotations[0].tolist()
+    deltas = torch.tensor([[oracles.encode(anchor, row) for anchor in anchors.tolist()]])
+    logits = torch.full((1, len(anchors), K), -50.0)
+    logits[0, torch.tensor(matches_of(anchors, [row])) == 0, 1] = 50.0
+    losses = FocalLoss()(logits, deltas, anchors, annotations)
+    assert losses["classification"] < 1e-12
+    assert losses["regression"] < 1e-9
+
+
+def test_500_objects_in_an_image_are_the_loops():
+    scenes = [random_scene(seed, 64, 96, num_objects=(8, 8), smallest=8) for seed in range(80)]
+    boxes = torch.cat([scene.boxes for scene in scenes])[:500]
+    classes = torch.arange(500)[:, None] % K
+    annotations = torch.cat([boxes, classes], dim=1)[None]  # [1, 500, 5]
+    anchors = Anchors(levels=(4, 5))(torch.empty(1, 3, 64, 96))
+    logits, deltas = torch.randn(1, len(anchors), K), torch.randn(1, len(anchors), 4)
+    actual = FocalLoss()(logits, deltas, anchors, annotations)
+    expected = expected_losses(logits, deltas, anchors, annotations)
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_under_autocast_the_losses_are_float32(outputs, anchors, annotations):
+    low = [output.bfloat16() for output in outputs]
+    expected = FocalLoss()(*(output.float() for output in low), anchors, annotations)
+    with torch.autocast("cpu", torch.bfloat16):
+        actual = FocalLoss()(*low, anchors, annotations)
+    assert {loss.dtype for loss in actual.values()} == {torch.float32}
+    torch.testing.assert_close(actual, expected)  # nothing inside was rounded to bfloat16
+    whole = FocalLoss()(*outputs, anchors, annotations)
+    torch.testing.assert_close(actual, whole, rtol=0.01, atol=0.01)
+
+
+def test_float64_outputs_have_float64_losses(outputs, anchors, annotations):
+    losses = FocalLoss().double()(*(o.double() for o in outputs), anchors.double(), annotations)
+    assert {loss.dtype for loss in losses.values()} == {torch.float64}
+
+
+def test_boxes_are_learned_by_the_transform_that_was_given(outputs, anchors, annotations):
+    unit = FocalLoss(box_transform=BBoxTransform(std=(1.0, 1.0, 1.0, 1.0)))
+    actual = unit(*outputs, anchors, annotations)
+    expected = expected_losses(*outputs, anchors, annotations, std=(1.0, 1.0, 1.0, 1.0))
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
