@@ -1,0 +1,63 @@
+"""Scenes become a batch: normalised images, and annotations filled up with −1."""
+
+import pytest
+import torch
+from torchvision.transforms.v2 import functional
+
+from retinanet_lite.data.batches import normalize, to_annotations, to_batch
+from retinanet_lite.data.shapes import random_scene
+
+MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # ImageNet's
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 3, 5, 7)])
+def test_normalized_images_are_torchvisions(shape):
+    images = torch.randint(0, 256, shape, dtype=torch.uint8)
+    expected = functional.normalize(
+        functional.to_dtype(images, torch.float32, scale=True), MEAN, STD
+    )
+    torch.testing.assert_close(normalize(images), expected)
+    torch.testing.assert_close(normalize(images.float() / 255), expected)
+
+
+def test_images_with_fewer_objects_are_filled_up_with_rows_of_minus_one():
+    boxes = torch.tensor([[1.0, 2.0, 30.0, 40.0], [5.5, 6.0, 7.0, 8.0]])
+    none = torch.empty(0, 4), torch.empty(0, dtype=torch.int64)
+    annotations = to_annotations(
+        [(boxes, torch.tensor([2, 0])), none, (boxes[:1], torch.tensor([19]))]
+    )
+    assert annotations.dtype == torch.float32
+    assert annotations.tolist() == [
+        [[1.0, 2.0, 30.0, 40.0, 2.0], [5.5, 6.0, 7.0, 8.0, 0.0]],
+        [[-1.0] * 5, [-1.0] * 5],
+        [[1.0, 2.0, 30.0, 40.0, 19.0], [-1.0] * 5],
+    ]
+
+
+def test_images_without_any_object_make_annotations_without_rows():
+    none = torch.empty(0, 4), torch.empty(0, dtype=torch.int64)
+    assert to_annotations([none, none]).shape == (2, 0, 5)
+
+
+def test_a_batch_holds_the_images_and_objects_of_its_scenes(tiny):
+    scenes = [random_scene(seed, 64, 96, num_objects=(1, 3)) for seed in range(3)]
+    images, annotations = to_batch(scenes)
+    assert images.shape == (3, 3, 64, 96)
+    for scene, image, rows in zip(scenes, images, annotations, strict=True):
+        torch.testing.assert_close(image, normalize(scene.image))
+        objects = rows[: len(scene.boxes)]
+        assert torch.equal(objects[:, :4], scene.boxes)
+        assert objects[:, 4].tolist() == scene.labels.tolist()
+        assert (rows[len(scene.boxes) :] == -1).all()
+
+
+def test_a_batch_of_scenes_is_what_a_detector_takes(make_tiny):
+    losses = make_tiny(20)(*to_batch([random_scene(seed, 64, 96) for seed in range(2)]))
+    assert losses["classification"].isfinite() and losses["regression"] > 0
+
+
+def test_scenes_of_different_sizes_make_no_batch():
+    with pytest.raises(
+        ValueError, match=r"must have one size; got \[\(3, 64, 64\), \(3, 64, 96\)\]"
+    ):
+        to_batch([random_scene(0, 64, 96), random_scene(0, 64, 64)])
