@@ -161,7 +161,7 @@ WALKTHROUGH_SCENE = (
     Shape("flower", (566, 440, 640, 514), COLOURS[6]),
     Shape("moon", (118, 44, 192, 138), COLOURS[6], angle=-20),
     Shape("bolt", (300, 70, 334, 128), COLOURS[4]),
-    Shape("diamond", (432, 60, 456, 88), COLOURS[1]),
+    Shape("diamond", (412, 120, 436, 148), COLOURS[1]),
     Shape("square", (228, 140, 252, 164), COLOURS[5]),
     Shape("ring", (744, 470, 872, 598), COLOURS[2]),  # sticks out of the image on the right
 )

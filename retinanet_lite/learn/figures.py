@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from ..data.batches import MEAN, STD
@@ -123,6 +124,8 @@ def show_features(image: Tensor, features: dict[str, Tensor], title: str = "") -
     for ax, (name, feature) in zip(axes[1:], features.items(), strict=True):
         ax.imshow(feature.detach().cpu().abs().mean(dim=0), cmap="viridis")
         ax.set_title(f"{name}, {feature.shape[-2]}×{feature.shape[-1]} cells", fontsize=9)
+        ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     for ax in axes:
         ax.tick_params(labelsize=7)
     plt.gcf().suptitle(title, fontsize=11)

@@ -1,0 +1,225 @@
+# %% [markdown]
+# # 00 · Start here
+#
+# **In this notebook you watch a detector find thirteen objects in a picture, and you see the whole of it once, from pixels to boxes.**
+#
+# It takes about a minute on a laptop's CPU, and ten minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
+#
+# Run the cells one by one with Shift + Enter. Every line that a cell prints is checked by a test, so what you read here is what the code does.
+
+# %%
+import matplotlib.pyplot as plt
+import torch
+from ipywidgets import FloatSlider, interact
+from torchvision.ops import box_iou
+
+from retinanet_lite import BasicBlock, RetinaNet, retinanet_resnet50
+from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
+from retinanet_lite.learn.exercises import check_describe
+from retinanet_lite.learn.figures import show_detections, show_map, show_scene
+from retinanet_lite.learn.trace import trace
+
+_ = torch.manual_seed(0)
+
+# %% [markdown]
+# ## A picture, and what is in it
+#
+# An object detector gets a picture and answers two questions at once: *what* is in it, and *where*.
+#
+# Our picture is drawn, so we know the answer exactly. It has 13 objects of 20 possible **classes**. Where an object is, we say with a **box**: the smallest upright rectangle around it.
+
+# %%
+scene = walkthrough_scene(height=320, width=416)
+show_scene(scene, "What is in the picture, and where?")
+
+# %% [markdown]
+# A box is four numbers: x1, y1 are its left and top edge, x2, y2 its right and bottom edge. They are in pixels, x counts to the right, y counts **down**, and (0, 0) is the top left corner of the picture. A class is a whole number from 0 to 19.
+
+# %%
+for box, label in list(zip(scene.boxes.tolist(), scene.labels.tolist(), strict=True))[:3]:
+    print([round(edge) for edge in box], "class", label, "=", CLASSES[label])
+
+# %% [markdown]
+# The first of them is the star. It will be with you in all the notebooks: you will follow it from its pixels to its detection.
+#
+# ## A detector that has learned nothing
+#
+# `RetinaNet` is the detector. This one is small, so that a laptop trains it in seconds. `to_batch` makes of the scene the two tensors that a detector works with:
+#
+# - `images`, here [1, 3, 320, 416]: one picture, three colours, 320 rows, 416 columns;
+# - `annotations`, here [1, 13, 5]: for each of the 13 objects its box and its class.
+
+# %%
+images, annotations = to_batch([scene])
+print("images     ", list(images.shape))
+print("annotations", list(annotations.shape))
+
+# %% [markdown]
+# Given images alone, the model detects. For each image it returns boxes, labels (the classes), and **scores**: how sure it is, from 0 to 1.
+
+# %%
+model = RetinaNet(
+    num_classes=20,
+    block=BasicBlock,  # the parts of the backbone, see notebook 01
+    layers=[1, 1, 1, 1],  # one of them in each stage: as few as there can be
+    feature_size=64,  # the walkthrough's model has 256
+    freeze_bn=False,  # it starts from random numbers, so everything has to learn
+)
+model.eval()
+detections = model(images)[0]
+print("objects found:", len(detections["boxes"]))
+
+# %% [markdown]
+# Nothing. It is not that it sees no candidates: it looks at 24,993 boxes, and asks of each whether it holds one of the 20 classes. But it says the same of all of them, a probability of 0.01, and only scores above 0.05 are reported.
+
+# %%
+logits, deltas, anchors = model.predict(images)
+probabilities = logits.sigmoid()  # from any number to a number between 0 and 1
+print("candidates:", f"{len(anchors):,}")
+print("probabilities from", f"{probabilities.min():.4f}", "to", f"{probabilities.max():.4f}")
+
+# %% [markdown]
+# ## It learns
+#
+# Given images *and* annotations, the model returns its **losses**: two numbers that say how wrong it is, one about classes and one about boxes. To learn is to change the model's parameters, step by step, so that the losses fall.
+#
+# The next cell takes 60 such steps. It runs for about 20 seconds.
+
+# %%
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+model.train()
+history = []
+for _step in range(60):
+    losses = model(images, annotations)
+    optimizer.zero_grad()
+    sum(losses.values()).backward()
+    optimizer.step()
+    history.append([losses["classification"].item(), losses["regression"].item()])
+
+# %%
+_, ax = plt.subplots(figsize=(6.4, 3))
+ax.plot([c for c, _ in history], label="classification: what?")
+ax.plot([r for _, r in history], "--", label="regression: where?")
+ax.set(title="Does it learn?", xlabel="step", ylabel="loss", yscale="log")
+_ = ax.legend()
+
+# %% [markdown]
+# ## It detects
+#
+# The same call as before, and now there are boxes. The figure shows those with a score above 0.5.
+
+# %%
+model.eval()
+detections = model(images)[0]
+
+
+def above(threshold):
+    """The detections with a score above the threshold."""
+    kept = detections["scores"] > threshold
+    return {name: values[kept] for name, values in detections.items()}
+
+
+show_detections(scene, above(0.5), "What did the detector find?")
+
+# %% [markdown]
+# Did it find them all? We call an object found if a detection of the same class lies on it well. How well two boxes lie on each other is measured by their **IoU**, intersection over union: the area that they share, divided by the area that they cover together. It is 1 for equal boxes and 0 for boxes apart. We ask for at least 0.5.
+
+# %%
+found = above(0.5)
+iou = box_iou(scene.boxes, found["boxes"])  # [13, detections]
+same_class = scene.labels[:, None] == found["labels"][None, :]
+hits = (iou * same_class).amax(dim=1) >= 0.5
+print("objects found:", hits.sum().item(), "of", len(hits))
+print("the star:", hits[0].item())
+
+# %% [markdown]
+# One honest word: this detector has seen a single picture, and knows it by heart. It would fail on the next one. To learn *stars* rather than *this star* takes many pictures, and a measure taken on pictures that it never saw. The later notebooks do that. What you have seen here is that the parts work together, which is the first thing to check of any detector.
+#
+# ### Play with it
+#
+# The score threshold decides how sure the detector must be. Move it to 0.05, and boxes appear that it hardly believes in. Move it to 1, and everything goes.
+
+
+# %% tags=["nbval-ignore-output"]
+@interact(threshold=FloatSlider(0.3, min=0.05, max=1.0, step=0.05, continuous_update=False))
+def explore(threshold):
+    show_detections(scene, above(threshold), f"Which scores are above {threshold:.2f}?")
+    plt.show()
+
+
+# %% [markdown]
+# The same figure without a slider, for where a page can't be moved:
+
+# %%
+show_detections(scene, above(0.9), "Which scores are above 0.90?")
+
+# %% [markdown]
+# ## What happened in between
+#
+# Between the picture and the boxes the data flows through six parts. The next notebooks take them one at a time:
+
+# %%
+show_map()
+
+# %% [markdown]
+# | notebook | part | what it does |
+# |---|---|---|
+# | 01 | backbone | turns the image into three grids of features, C3, C4 and C5, each coarser than the last |
+# | 02 | pyramid | makes of them five grids, P3 to P7, that know *what* and *where* alike |
+# | 03 | heads | say at every cell of every grid which class is there, and how a box must move |
+# | 04 | anchors | are the boxes to start from: nine at every cell |
+# | 05 | loss | decides which anchor learns which object, and how wrong each answer is |
+# | 06 | detector | is all of it together, and the first step of learning |
+#
+# Here is the whole, in numbers. It is the detector of these notebooks, RetinaNet over a ResNet-50, for a batch of two images of 640×832 pixels. You need not understand a row of it yet. After notebook 06 you will know why each number is what it is.
+
+# %%
+print(trace(retinanet_resnet50(num_classes=20), height=640, width=832, batch_size=2))
+
+# %% [markdown]
+# How to read a row: `output` is the shape of the tensor that leaves a part. For a grid that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` are the numbers that can be learned.
+#
+# Two things to notice. The image's 640 rows become 80, 40, 20, 10 and 5: each level halves the one before. And the rows of `regression` add up to 99,765: that is how many boxes the detector looks at in each image.
+
+# %%
+levels = ["P3", "P4", "P5", "P6", "P7"]
+table = trace(retinanet_resnet50(num_classes=20))
+counts = [table[f"regression {level}"].shape[1] for level in levels]
+print(" + ".join(str(count) for count in counts), "=", f"{sum(counts):,}")
+
+# %% [markdown]
+# ## Exercise 1 (5 min)
+#
+# Boxes come as edges, x1, y1, x2, y2. Often you want them as a centre and a size. Write `describe(box)`: it gets a list of four numbers and returns centre x, centre y, width and height.
+#
+# *Hint: the centre lies halfway between two edges.*
+
+
+# %%
+def describe(box):
+    x1, y1, x2, y2 = box
+    ...  # your turn: return centre_x, centre_y, width, height
+
+
+check_describe(describe)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def describe(box):
+#     x1, y1, x2, y2 = box
+#     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+# ```
+# </details>
+#
+# ## What to remember
+#
+# 1. A detector answers *what* and *where*: classes, scores, and boxes x1, y1, x2, y2 in pixels.
+# 2. `model(images, annotations)` gives losses to learn from; `model(images)` gives detections.
+# 3. It looks at many candidate boxes, 99,765 in an image of 640×832, and says of each what it holds and how to move it.
+#
+# In the paper: Lin, Goyal, Girshick, He and Dollár, *Focal Loss for Dense Object Detection*, 2017 (arXiv 1708.02002), figure 3 shows the same parts.
+#
+# Next: [01 · The backbone](01_backbone.ipynb), where the image becomes features.

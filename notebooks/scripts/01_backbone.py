@@ -1,0 +1,411 @@
+# %% [markdown]
+# # 01 · The backbone
+#
+# **In this notebook you build a ResNet by hand, and see a picture of 640×832 pixels become three grids of features: C3, C4 and C5.**
+#
+# About 30 seconds on a CPU, and 30 minutes to read. You need to know what a convolution is; notebook [00](00_start_here.ipynb) shows where this one leads.
+
+# %%
+import torch
+import torch.nn.functional as F
+from ipywidgets import IntSlider, interact
+from torch import nn
+
+import retinanet_lite
+from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.learn.exercises import check_output_size, check_receptive_field
+from retinanet_lite.learn.figures import (
+    plt,
+    show_features,
+    show_map,
+    show_receptive_field,
+)
+
+_ = torch.manual_seed(0)
+show_map(here="backbone")
+
+# %% [markdown]
+# In these notebooks the images are a batch of two: the scene with the star, and a second one, so that no mistake hides in a batch of one. B stands for the number of images, H and W for their height and width.
+
+
+# %%
+def shape(x):
+    return list(x.shape)
+
+
+scenes = [walkthrough_scene(), random_scene(seed=1)]
+images, annotations = to_batch(scenes)
+print("[B, 3, H, W] =", shape(images))
+
+# %% [markdown]
+# `to_batch` has also **normalised** the images: from each colour it took the mean over the pictures of ImageNet, a large collection of photographs, and divided by the deviation. Numbers around zero are what networks learn from best.
+#
+# ## What a feature is
+#
+# A feature map is a grid of numbers, and each number says how much the place around it looks like something. You can make one by hand. This 3×3 filter answers where the picture gets darker or brighter from left to right:
+
+# %%
+edge = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
+grey = images.mean(dim=1, keepdim=True)  # [2, 1, 640, 832]
+answer = F.conv2d(grey, edge[None, None], padding=1)  # [2, 1, 640, 832]
+rows, columns = slice(180, 340), slice(340, 500)  # the part around the star
+show_features(
+    scenes[0].image[:, rows, columns],
+    {"filter's answer": answer[0][:, rows, columns]},
+    "Where are the upright edges of the star?",
+)
+
+# %% [markdown]
+# The star's steep sides light up, its level arms do not, and flat areas are dark. A network has thousands of such filters, finds their numbers by itself, and puts filters on top of filters: edges, then corners, then "the tip of a star", then "star".
+#
+# ## The stem: two steps down
+#
+# The first layer has 64 filters of 7×7 over the three colours. Its **stride** is 2: it looks at every second place only, so its output has half the rows and columns. This line is the walkthrough's:
+
+# %%
+conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+x = conv1(images)
+print(shape(images), "→", shape(x))
+
+# %% [markdown]
+# Why 320? A filter of size k on n places, with p zeros put on each side, can stand at n + 2p − k + 1 places. With stride s it uses every s-th of them, beginning with the first:
+#
+# $$\text{output} = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
+#
+# (⌊ ⌋ is rounding down.)
+
+# %%
+print("rows   ", (640 + 2 * 3 - 7) // 2 + 1)
+print("columns", (832 + 2 * 3 - 7) // 2 + 1)
+
+# %% [markdown]
+# Then come **batch norm**, which brings each channel to mean 0 and deviation 1, then a learned scale and shift; **ReLU**, which makes negative numbers 0; and a **max pool**, which keeps the greatest of each 3×3 neighbourhood, again at every second place.
+
+# %%
+bn1 = nn.BatchNorm2d(64)
+maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+x = F.relu(bn1(x))
+print("after bn, relu", shape(x))
+x = maxpool(x)
+print("after maxpool ", shape(x))
+
+# %% [markdown]
+# After the stem, one cell stands for 4×4 pixels, and holds 64 numbers about them.
+#
+# ## A residual block by hand
+#
+# Now the network's one idea. A block computes two convolutions, and then **adds its input** to the result. So a block need not invent a new description of the picture. It only says what to change in the one it got.
+
+# %%
+conv_a = nn.Conv2d(64, 64, kernel_size=3, padding=1, bias=False)
+conv_b = nn.Conv2d(64, 64, kernel_size=3, padding=1, bias=False)
+bn_a, bn_b = nn.BatchNorm2d(64), nn.BatchNorm2d(64)
+
+change = bn_b(conv_b(F.relu(bn_a(conv_a(x)))))
+y = F.relu(x + change)
+print(shape(x), "+", shape(change), "→", shape(y))
+
+# %% [markdown]
+# What is that good for? Take a block whose convolutions have learned nothing at all, with all weights 0. Without the shortcut, its output is 0 and everything that came before is lost. With it, the picture passes as it was:
+
+# %%
+conv_a.weight.data.zero_()
+conv_b.weight.data.zero_()
+change = bn_b(conv_b(F.relu(bn_a(conv_a(x)))))
+print("without the shortcut, anything left:", bool((change != 0).any()))
+print("with it, equal to the input:        ", torch.equal(F.relu(x + change), x))
+
+# %% [markdown]
+# So you can put 50 or 152 such layers on top of each other, and both the picture on its way up and the gradient on its way down come through.
+#
+# ### The class
+#
+# This is the whole block. The only new thing is `downsample`: where a block has stride 2, its output is half as large as its input, and the two can't be added. Then the input takes a 1×1 convolution of the same stride first.
+
+
+# %%
+class BasicBlock(nn.Module):
+    expansion = 1  # output channels = 1 · planes
+
+    def __init__(self, inplanes, planes, stride=1, downsample=None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inplanes, planes, 3, stride=stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.downsample = downsample
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = self.bn2(self.conv2(x))
+        return F.relu(x + shortcut)
+
+
+# %% [markdown]
+# ## The same for less: the bottleneck
+#
+# Deep networks work with many channels. Two 3×3 convolutions on 256 channels cost a lot. The **bottleneck** goes down to 64 channels with a 1×1 convolution, does its 3×3 there, and comes back up:
+
+# %%
+basic = BasicBlock(256, 256)
+down, middle, up = nn.Conv2d(256, 64, 1), nn.Conv2d(64, 64, 3, padding=1), nn.Conv2d(64, 256, 1)
+bottleneck_weights = [layer.weight.numel() for layer in (down, middle, up)]
+print("two 3×3 on 256 channels:", f"{2 * basic.conv1.weight.numel():,} weights")
+print("bottleneck:             ", f"{sum(bottleneck_weights):,} =", bottleneck_weights)
+
+
+# %%
+class Bottleneck(nn.Module):
+    expansion = 4  # output channels = 4 · planes
+
+    def __init__(self, inplanes, planes, stride=1, downsample=None):
+        super().__init__()
+        self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(planes)
+        self.conv2 = nn.Conv2d(planes, planes, 3, stride=stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(planes)
+        self.conv3 = nn.Conv2d(planes, 4 * planes, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * planes)
+        self.downsample = downsample
+
+    def forward(self, x):
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)))
+        x = self.bn3(self.conv3(x))
+        return F.relu(x + shortcut)
+
+
+# %% [markdown]
+# ResNet-18 and -34 are made of `BasicBlock`, ResNet-50, -101 and -152 of `Bottleneck`. The number counts the layers with weights.
+#
+# ## A stage
+#
+# A stage is a row of blocks at one size. Its first block may halve the size and change the channels, the others keep both. ResNet-50 has four stages, of 3, 4, 6 and 3 blocks.
+
+
+# %%
+def make_stage(block, inplanes, planes, blocks, stride):
+    outplanes = planes * block.expansion
+    downsample = None
+    if stride != 1 or inplanes != outplanes:  # the shortcut needs another shape
+        downsample = nn.Sequential(
+            nn.Conv2d(inplanes, outplanes, 1, stride=stride, bias=False),
+            nn.BatchNorm2d(outplanes),
+        )
+    first = block(inplanes, planes, stride, downsample)
+    return nn.Sequential(first, *[block(outplanes, planes) for _ in range(1, blocks)])
+
+
+stage2 = make_stage(Bottleneck, inplanes=256, planes=128, blocks=4, stride=2)
+print(shape(stage2(torch.zeros(1, 256, 160, 208))))
+
+# %% [markdown]
+# ## The whole backbone
+#
+# The stem, four stages, and out come the results of the last three. They are called C3, C4 and C5, because one cell of them is 2³ = 8, 2⁴ = 16 and 2⁵ = 32 pixels wide.
+
+
+# %%
+class ResNet(nn.Module):
+    def __init__(self, block, layers):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
+        e = block.expansion
+        self.layer1 = make_stage(block, 64, 64, layers[0], stride=1)
+        self.layer2 = make_stage(block, 64 * e, 128, layers[1], stride=2)
+        self.layer3 = make_stage(block, 128 * e, 256, layers[2], stride=2)
+        self.layer4 = make_stage(block, 256 * e, 512, layers[3], stride=2)
+
+    def forward(self, images):
+        x = self.maxpool(F.relu(self.bn1(self.conv1(images))))
+        x1 = self.layer1(x)
+        x2 = self.layer2(x1)
+        x3 = self.layer3(x2)
+        x4 = self.layer4(x3)
+        return [x2, x3, x4]
+
+
+# %% [markdown]
+# ### Proof
+#
+# Is it right? The package has a `ResNet` of its own, and the tests compare that one with torchvision's. So we give ours the same weights, and compare what comes out, and what goes back: the gradient of every weight. Small images will do for that.
+
+# %%
+ours = ResNet(Bottleneck, [3, 4, 6, 3])
+package = retinanet_lite.ResNet(retinanet_lite.Bottleneck, [3, 4, 6, 3])
+ours.load_state_dict(package.state_dict())
+
+small = images[:, :, rows, columns]  # [2, 3, 160, 160]
+C_ours, C_package = ours(small), package(small)
+print("outputs equal:", all(torch.allclose(a, b) for a, b in zip(C_ours, C_package, strict=True)))
+
+sum(C.square().mean() for C in C_ours).backward()
+sum(C.square().mean() for C in C_package).backward()
+pairs = list(zip(ours.parameters(), package.parameters(), strict=True))
+same = [torch.allclose(a.grad, b.grad, rtol=1e-3, atol=1e-5) for a, b in pairs]
+print("gradients equal:", sum(same), "of", len(same))
+
+# %% [markdown]
+# From here on you can trust the package's class, because you know what is in it. Now the real size. The comment at the end of each line in `retinanet_lite/backbone.py` claims the shapes of the walkthrough:
+
+# %%
+with torch.no_grad():
+    C3, C4, C5 = package(images)
+print("C3", shape(C3), shape(C3) == [2, 512, 80, 104])
+print("C4", shape(C4), shape(C4) == [2, 1024, 40, 52])
+print("C5", shape(C5), shape(C5) == [2, 2048, 20, 26])
+
+# %% [markdown]
+# The picture got coarser, and each cell says more: 3 numbers a pixel at first, 2,048 numbers a cell in the end.
+#
+# ## Look
+#
+# The weights are random, nothing has been learned. Even so the objects can be seen in every map, because random filters answer to edges too. And you see the price of going down: on C5 the star is four cells wide.
+
+# %%
+show_features(
+    scenes[0].image, {"C3": C3[0], "C4": C4[0], "C5": C5[0]}, "What is left of the picture?"
+)
+
+# %% [markdown]
+# ## How much does a cell see?
+#
+# One cell of C5 stands for 32×32 pixels. But it *sees* many more, since each convolution looks at the neighbours of the neighbours. The area that can change a cell is its **receptive field**. It can be counted. A filter of size k widens the field by (k − 1) cells of its input, and one cell of its input is as many pixels wide as all strides before it, multiplied.
+
+
+# %%
+def layers_to(stage):
+    """Kernel size and stride of each layer on the longest way from the image up to a stage."""
+    layers = [(7, 2), (3, 2)]  # conv1, maxpool
+    for number, blocks in zip([1, 2, 3, 4], [3, 4, 6, 3], strict=True):
+        strides = [1 if number == 1 else 2] + [1] * (blocks - 1)
+        layers += [(3, stride) for stride in strides]  # a bottleneck has one 3×3
+        if number == stage:
+            return layers
+
+
+def receptive_field(layers):
+    field, cell = 1, 1  # both in pixels
+    for kernel, stride in layers:
+        field += (kernel - 1) * cell
+        cell *= stride
+    return field
+
+
+for name, stage in [("C3", 2), ("C4", 3), ("C5", 4)]:
+    print(name, "sees", receptive_field(layers_to(stage)), "pixels in each direction")
+
+# %% [markdown]
+# Is that so? It can be measured. The gradient of one cell by the image is not zero exactly at those pixels that can change the cell. We take the cell of C4 that holds the centre of the star, (420, 257), and let the gradient tell.
+
+# %%
+x = images[:1].clone().requires_grad_()
+_, C4_star, _ = package.eval()(x)
+row, column = 257 // 16, 420 // 16
+C4_star[0, :, row, column].sum().backward()
+influence = x.grad[0].abs().sum(dim=0)  # [640, 832]
+print("cell", (row, column), "of C4")
+
+# %%
+seen_rows = influence.sum(dim=1).nonzero()
+seen_columns = influence.sum(dim=0).nonzero()
+height, width = [(seen.max() - seen.min() + 1).item() for seen in (seen_rows, seen_columns)]
+print("never beyond the field that we counted:", max(height, width) <= 267)
+cell = torch.tensor([column * 16, row * 16, column * 16 + 16, row * 16 + 16])
+show_receptive_field(scenes[0].image, influence, cell, "What does this cell of C4 see?")
+
+# %% [markdown]
+# The bright square is what the cell sees, and the small dashed box is the cell. A cell of C4 that stands for 16×16 pixels sees all of the star, and parts of its neighbours. That is how it can know that it lies on a *star*.
+#
+# ### Play with it
+#
+# Move the cell, and choose the level. Which level sees enough to recognise the house, which is 294 pixels wide?
+
+# %%
+FIELDS = {"C3": (8, 91), "C4": (16, 267), "C5": (32, 427)}  # stride, receptive field
+
+
+def explore(level, row, column):
+    stride, field = FIELDS[level]
+    # strided layers look around the first pixel of their cell, so the field is centred there
+    centre_x, centre_y = column * stride, row * stride
+    y, x = torch.arange(640)[:, None], torch.arange(832)
+    seen = ((y - centre_y).abs() <= field // 2) & ((x - centre_x).abs() <= field // 2)
+    cell = torch.tensor([column, row, column + 1, row + 1]) * stride
+    title = f"What does cell ({row}, {column}) of {level} see?"
+    show_receptive_field(scenes[0].image, seen, cell, title)
+    plt.show()
+
+
+# %% tags=["nbval-ignore-output"]
+_ = interact(
+    explore,
+    level=["C3", "C4", "C5"],
+    row=IntSlider(10, 0, 19, continuous_update=False),
+    column=IntSlider(5, 0, 25, continuous_update=False),
+)
+
+# %%
+explore("C5", row=13, column=5)
+
+# %% [markdown]
+# ## Exercise 1 (5 min)
+#
+# Write `output_size(n, kernel, stride, padding)`: how many places does a convolution give along an axis of n places?
+#
+# *Hint: the formula is above, under "The stem". In Python, `//` divides and rounds down.*
+
+
+# %%
+def output_size(n, kernel, stride, padding): ...  # your turn
+
+
+check_output_size(output_size)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def output_size(n, kernel, stride, padding):
+#     return (n + 2 * padding - kernel) // stride + 1
+# ```
+# </details>
+#
+# ## Exercise 2 (10 min)
+#
+# A friend replaces the 7×7 convolution of the stem by three 3×3 convolutions, the first with stride 2. Write `friends_stem()`: a list of (kernel, stride), one for each of the friend's three layers. Then let `receptive_field` tell you whether the friend's stem sees as much as ours, 7 pixels.
+#
+# *Hint: it need not be the same number.*
+
+
+# %%
+def friends_stem(): ...  # your turn
+
+
+check_receptive_field(friends_stem)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def friends_stem():
+#     return [(3, 2), (3, 1), (3, 1)]
+# ```
+#
+# `receptive_field(friends_stem())` is 11: more than 7, because the second and third layer walk over cells that are already two pixels wide.
+# </details>
+#
+# ## What to remember
+#
+# 1. Five layers of stride 2 make cells of 2, 4, 8, 16 and 32 pixels. C3, C4 and C5 are the last three sizes: [2, 512, 80, 104], [2, 1024, 40, 52], [2, 2048, 20, 26].
+# 2. A block adds to its input what should change. A bottleneck does so with fewer weights.
+# 3. A cell sees far more than the pixels that it stands for: 91, 267 and 427 pixels on C3, C4 and C5.
+#
+# In the paper: He, Zhang, Ren and Sun, *Deep Residual Learning for Image Recognition*, 2015 (arXiv 1512.03385), §3 and figure 5. The paper puts the stride of a bottleneck on its first 1×1 convolution; torchvision and we put it on the 3×3.
+#
+# Next: [02 · The feature pyramid](02_feature_pyramid.ipynb), where C5's knowledge comes back down to C3.

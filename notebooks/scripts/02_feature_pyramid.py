@@ -1,0 +1,292 @@
+# %% [markdown]
+# # 02 · The feature pyramid
+#
+# **In this notebook you bring what C5 knows back down to C3, and get five grids that all know *what* and *where*: P3 to P7.**
+#
+# About 20 seconds on a CPU, and 25 minutes to read. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
+
+# %%
+import torch
+import torch.nn.functional as F
+from ipywidgets import IntSlider, interact
+from torch import nn
+
+import retinanet_lite
+from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.learn.exercises import check_level_size, check_merge
+from retinanet_lite.learn.figures import plt, show_cells, show_features, show_map
+
+_ = torch.manual_seed(0)
+show_map(here="pyramid")
+
+
+# %%
+def shape(x):
+    return list(x.shape)
+
+
+scenes = [walkthrough_scene(), random_scene(seed=1)]
+images, annotations = to_batch(scenes)
+backbone = retinanet_lite.ResNet(retinanet_lite.Bottleneck, [3, 4, 6, 3])
+with torch.no_grad():  # we look, we do not train
+    C3, C4, C5 = backbone(images)
+print("C3", shape(C3))
+print("C4", shape(C4))
+print("C5", shape(C5))
+
+# %% [markdown]
+# ## The problem
+#
+# In our scene there is a square of 24 pixels and a house of 386. The square needs a fine grid: on C5, whose cells are 32 pixels wide, it is less than one cell. So let us find small objects on C3 and large ones on C5?
+#
+# C3 is fine, but it has gone through fewer layers. It knows *where* edges are, and little about *what* they belong to. C5 knows what, and has lost where. A **feature pyramid** gives each level both.
+#
+# ## One width for all
+#
+# The three grids have 512, 1024 and 2048 channels. To add them they need the same number. A 1×1 convolution mixes the channels of each cell, and looks at no neighbours. It is called **lateral**, since it goes sideways.
+
+# %%
+lateral3 = nn.Conv2d(512, 256, kernel_size=1)
+lateral4 = nn.Conv2d(1024, 256, kernel_size=1)
+lateral5 = nn.Conv2d(2048, 256, kernel_size=1)
+M5 = lateral5(C5)
+print(shape(C5), "→", shape(M5))
+
+# %% [markdown]
+# ## From C5 down to C4
+#
+# To lend C4 what C5 knows, stretch M5 to the size of C4, and add. Stretching here means: repeat each cell.
+
+# %%
+tiny = torch.tensor([[1.0, 2], [3, 4]])
+print(F.interpolate(tiny[None, None], size=(4, 4), mode="nearest")[0, 0].int())
+
+# %%
+up = F.interpolate(M5, size=C4.shape[-2:], mode="nearest")
+M4 = lateral4(C4) + up
+print(shape(M5), "→", shape(up))
+print(shape(lateral4(C4)), "+", shape(up), "=", shape(M4))
+
+# %% [markdown]
+# And once more, from M4 down to C3. M4 already holds what C5 lent it, so C3 gets both.
+
+# %%
+M3 = lateral3(C3) + F.interpolate(M4, size=C3.shape[-2:], mode="nearest")
+print("M3", shape(M3))
+
+# %% [markdown]
+# Repeating cells leaves steps. A 3×3 convolution on each level smooths them. Its results are the pyramid's levels P3, P4 and P5.
+
+# %%
+output3, output4, output5 = [nn.Conv2d(256, 256, kernel_size=3, padding=1) for _ in range(3)]
+P3, P4, P5 = output3(M3), output4(M4), output5(M5)
+print("P3", shape(P3), shape(P3) == [2, 256, 80, 104])
+print("P4", shape(P4), shape(P4) == [2, 256, 40, 52])
+print("P5", shape(P5), shape(P5) == [2, 256, 20, 26])
+
+# %% [markdown]
+# ## Two more levels
+#
+# The anchors of P5, boxes that you will meet in notebook 04, end at about 200 pixels. For larger objects there are P6 and P7: two more convolutions of stride 2. P6 starts from C5, and P7 from P6.
+
+# %%
+p6 = nn.Conv2d(2048, 256, kernel_size=3, stride=2, padding=1)
+p7 = nn.Conv2d(256, 256, kernel_size=3, stride=2, padding=1)
+P6 = p6(C5)
+P7 = p7(F.relu(P6))
+print("P6", shape(P6), shape(P6) == [2, 256, 10, 13])
+print("P7", shape(P7), shape(P7) == [2, 256, 5, 7])
+
+# %% [markdown]
+# P6 has 13 columns, and P7 has 7: half of 13 is 6.5, and a convolution with stride 2 and padding 1 rounds **up**. Level l has ⌈H / 2^l⌉ rows and ⌈W / 2^l⌉ columns, where ⌈ ⌉ is rounding up.
+
+# %%
+for level in range(3, 8):
+    stride = 2**level
+    print(f"P{level}: {-(-640 // stride)} × {-(-832 // stride)}")  # −(−a // b) rounds up
+
+# %% [markdown]
+# ## Odd sizes
+#
+# Why did we stretch M5 "to the size of C4", and not just to twice its own? Take an image of 417×333 pixels.
+
+# %%
+with torch.no_grad():
+    odd3, odd4, odd5 = backbone(torch.zeros(1, 3, 417, 333))
+    doubled = F.interpolate(lateral5(odd5), scale_factor=2, mode="nearest")
+    fitted = F.interpolate(lateral5(odd5), size=odd4.shape[-2:], mode="nearest")
+print("C4     ", shape(odd4)[-2:])
+print("doubled", shape(doubled)[-2:])
+print("fitted ", shape(fitted)[-2:])
+
+# %% [markdown]
+# C5 has 14 rows, for 27 rows of C4. Twice 14 is 28, and 28 rows can't be added to 27. An implementation that doubles works for years, on images whose sides divide by 32, and then stops on somebody's photograph. Others pad every image to a multiple of 32 to be safe. Fitting to the other's size costs nothing.
+#
+# ## The class
+
+
+# %%
+class PyramidFeatures(nn.Module):
+    def __init__(self, C3_size, C4_size, C5_size, feature_size=256):
+        super().__init__()
+        self.lateral3 = nn.Conv2d(C3_size, feature_size, 1)
+        self.lateral4 = nn.Conv2d(C4_size, feature_size, 1)
+        self.lateral5 = nn.Conv2d(C5_size, feature_size, 1)
+        self.output3 = nn.Conv2d(feature_size, feature_size, 3, padding=1)
+        self.output4 = nn.Conv2d(feature_size, feature_size, 3, padding=1)
+        self.output5 = nn.Conv2d(feature_size, feature_size, 3, padding=1)
+        self.p6 = nn.Conv2d(C5_size, feature_size, 3, stride=2, padding=1)
+        self.p7 = nn.Conv2d(feature_size, feature_size, 3, stride=2, padding=1)
+
+    def forward(self, inputs):
+        C3, C4, C5 = inputs
+        M5 = self.lateral5(C5)
+        M4 = self.lateral4(C4) + F.interpolate(M5, size=C4.shape[-2:], mode="nearest")
+        M3 = self.lateral3(C3) + F.interpolate(M4, size=C3.shape[-2:], mode="nearest")
+        P6 = self.p6(C5)
+        P7 = self.p7(F.relu(P6))
+        return [self.output3(M3), self.output4(M4), self.output5(M5), P6, P7]
+
+
+# %% [markdown]
+# ### Proof
+#
+# The same weights, and odd sizes on purpose: the outputs and all gradients are those of the package.
+
+# %%
+ours = PyramidFeatures(512, 1024, 2048)
+package = retinanet_lite.PyramidFeatures(512, 1024, 2048)
+ours.load_state_dict(package.state_dict())
+
+inputs = [torch.randn(2, 512, 13, 9), torch.randn(2, 1024, 7, 5), torch.randn(2, 2048, 4, 3)]
+P_ours, P_package = ours(inputs), package(inputs)
+print("outputs equal:", all(torch.allclose(a, b) for a, b in zip(P_ours, P_package, strict=True)))
+
+sum(P.square().mean() for P in P_ours).backward()
+sum(P.square().mean() for P in P_package).backward()
+pairs = list(zip(ours.parameters(), package.parameters(), strict=True))
+same = [torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-6) for a, b in pairs]
+print("gradients equal:", sum(same), "of", len(same))
+
+# %% [markdown]
+# ## What does the way down do?
+#
+# Change a single cell of C5, and see which cells of each level change with it.
+
+# %%
+with torch.no_grad():
+    before = package([C3, C4, C5])
+    C5_changed = C5.clone()
+    C5_changed[:, :, 8, 13] += 1.0  # the cell of C5 that holds the star's centre
+    after = package([C3, C4, C5_changed])
+for name, a, b in zip(["P3", "P4", "P5", "P6", "P7"], before, after, strict=True):
+    changed = ((a - b).abs() > 1e-4).any(dim=1)[0]  # [rows, columns]
+    rows, columns = changed.any(dim=1).sum().item(), changed.any(dim=0).sum().item()
+    print(f"{name}: {rows}×{columns} cells change, {rows * columns} together")
+
+# %% [markdown]
+# On P5 it is 3×3, because of the 3×3 convolution. On P4 the cell was repeated to 2×2, and the convolution adds one on each side: 4×4. On P3 it is 4×4 and one on each side, 6×6. So what one cell of C5 knows about the star arrives at 36 cells of P3. Without the way down it would be none.
+#
+# ## Look
+#
+# Each level has its cells; the filled one holds the centre of the star.
+
+# %%
+star = scenes[0].boxes[0]
+centre = tuple(((star[:2] + star[2:]) / 2).tolist())
+names = ["P3", "P4", "P5", "P6", "P7"]
+show_cells(scenes[0].image, [8, 16, 32, 64, 128], centre, names)
+print("centre of the star:", centre)
+for level, name in enumerate(names, start=3):
+    print(name, "row", int(centre[1] // 2**level), "column", int(centre[0] // 2**level))
+
+# %% [markdown]
+# And this is what the cells hold, with random weights. P6 and P7 are too coarse to show a shape, but a large object still fills several of their cells.
+
+# %%
+maps = {name: P[0] for name, P in zip(names, before, strict=True)}
+show_features(scenes[0].image, maps, "What does each level hold?")
+
+# %% [markdown]
+# ### Play with it
+#
+# Move the point over the image. Which cell of which level fits the object below it best?
+
+
+# %%
+def explore(x, y):
+    show_cells(scenes[0].image, [8, 16, 32, 64, 128], (x, y), names)
+    plt.show()
+
+
+# %% tags=["nbval-ignore-output"]
+_ = interact(
+    explore,
+    x=IntSlider(183, 0, 831, continuous_update=False),
+    y=IntSlider(407, 0, 639, continuous_update=False),
+)
+
+# %%
+explore(x=240, y=152)  # the small square
+
+# %% [markdown]
+# ## Exercise 1 (5 min)
+#
+# Write `level_size(height, width, level)`: the rows and columns of level P3 … P7, for an image of any size.
+#
+# *Hint: round up. `-(-a // b)` does, or `math.ceil(a / b)`.*
+
+
+# %%
+def level_size(height, width, level): ...  # your turn: return rows, columns
+
+
+check_level_size(level_size)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def level_size(height, width, level):
+#     stride = 2**level
+#     return -(-height // stride), -(-width // stride)
+# ```
+# </details>
+#
+# ## Exercise 2 (10 min)
+#
+# Write `merge(lateral, coarser)`: stretch `coarser` [B, C, h, w] to the size of `lateral` [B, C, H, W], and add. It has to work for every size.
+#
+# *Hint: the check tries an image of 417×333.*
+
+
+# %%
+def merge(lateral, coarser): ...  # your turn
+
+
+check_merge(merge)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def merge(lateral, coarser):
+#     return lateral + F.interpolate(coarser, size=lateral.shape[-2:], mode="nearest")
+# ```
+# </details>
+#
+# ## What others do
+#
+# - torchvision's older RetinaNet makes P6 from P5, its newer one and the paper from C5.
+# - The public `pytorch-retinanet` and detectron2 stretch by a factor of 2. The first stops on odd sizes, the second pads its images to multiples of 32.
+#
+# ## What to remember
+#
+# 1. Lateral 1×1 for one width, stretch and add for the way down, 3×3 to smooth.
+# 2. P3 to P7 have 256 channels each and cells of 8, 16, 32, 64 and 128 pixels; sizes round up.
+# 3. Stretch to the other's size, and any image fits.
+#
+# In the paper: Lin, Dollár, Girshick, He, Hariharan and Belongie, *Feature Pyramid Networks for Object Detection*, 2017 (arXiv 1612.03144), §3; P6 and P7 are RetinaNet's, §4.
+#
+# Next: [03 · The heads](03_heads.ipynb), where each cell speaks.
