@@ -133,3 +133,89 @@ def check_merge(merge: Callable) -> str | None:
         if not torch.equal(result, lateral + stretched):
             return f'{case} the values differ. Is it mode="nearest", so that cells are repeated?'
     return None
+
+
+@graded
+def check_to_rows(to_rows: Callable) -> str | None:
+    """Notebook 03, exercise 1: channels of a grid → one row an anchor."""
+    anchors, values, height, width = 3, 4, 2, 5
+    x = torch.arange(2 * anchors * values * height * width)
+    x = x.reshape(2, anchors * values, height, width)
+    result = to_rows(x, values)
+    if result is None:
+        return blank(result)
+    expected = [2, height * width * anchors, values]
+    if list(result.shape) != expected:
+        return f"for {list(x.shape)} you return {list(result.shape)}, it should be {expected}"
+    row = width * anchors + anchors + 1  # cell (1, 1), anchor 1
+    right = x[0, values : 2 * values, 1, 1].tolist()
+    if result[0, row].tolist() != right:
+        return (
+            f"the shape is right, the order is not. Row {row} belongs to cell (1, 1) and anchor 1 "
+            f"and should hold {right}, yours holds {result[0, row].tolist()}. "
+            f"Bring the channels to the end before you reshape"
+        )
+    return None
+
+
+@graded
+def check_row_of(row_of: Callable) -> str | None:
+    """Notebook 03, exercise 2: the row of an anchor of a cell."""
+    for i, j, anchor, columns in [(0, 0, 5, 26), (0, 2, 0, 26), (8, 13, 3, 26), (4, 6, 8, 7)]:
+        right = (i * columns + j) * 9 + anchor
+        result = row_of(i, j, anchor, columns)
+        if result is None:
+            return blank(result)
+        if result == right:
+            continue
+        case = f"for cell ({i}, {j}), anchor {anchor}, {columns} columns you say {result}"
+        if result == i * columns + j + anchor:
+            return f"{case}: every cell before this one has 9 rows"
+        if result == (j * columns + i) * 9 + anchor:
+            return f"{case}: cells go along the row first, i · columns + j"
+        return f"{case}, it should be {right}"
+    return None
+
+
+@graded
+def check_anchor_shape(anchor_shape: Callable) -> str | None:
+    """Notebook 04, exercise 1: width and height of an anchor."""
+    for base, scale, ratio in [(32, 1.0, 1.0), (64, 1.0, 0.5), (128, 2 ** (1 / 3), 2.0)]:
+        result = anchor_shape(base, scale, ratio)
+        if result is None:
+            return blank(result)
+        width, height = (float(value) for value in result)
+        side = base * scale
+        if math.isclose(width * height, side**2) and math.isclose(height / width, ratio):
+            continue
+        case = f"for base={base}, scale={scale:.2f}, ratio={ratio} you say {width:.1f}×{height:.1f}"
+        if math.isclose(width / height, ratio):
+            return f"{case}: ratio is height / width, a ratio of {ratio} is the other way round"
+        if math.isclose(height / width, ratio):
+            return f"{case}: its area is {width * height:.0f}, it should be {side**2:.0f}"
+        if math.isclose(height / width, ratio**2):
+            return f"{case}: both sides change, so each takes the square root of the ratio"
+        return f"{case}; it needs width · height = {side**2:.0f} and height / width = {ratio}"
+    return None
+
+
+@graded
+def check_count_anchors(count_anchors: Callable) -> str | None:
+    """Notebook 04, exercise 2: anchors of an image."""
+    for height, width in [(640, 832), (417, 333), (65, 97)]:
+        cells = [(math.ceil(height / s), math.ceil(width / s)) for s in (8, 16, 32, 64, 128)]
+        down = sum(9 * (height // s) * (width // s) for s in (8, 16, 32, 64, 128))
+        right = sum(9 * h * w for h, w in cells)
+        result = count_anchors(height, width)
+        if result is None:
+            return blank(result)
+        if result == right:
+            continue
+        case = f"for ({height}, {width}) you say {result:,}, it should be {right:,}"
+        if result == down:
+            h, w = cells[-1]
+            return f"{case}. P7 has {h}×{w} cells, not {height // 128}×{width // 128}: round up"
+        if result * 9 == right:
+            return f"{case}. Each cell has nine anchors"
+        return f"{case}. The levels have {cells} cells"
+    return None

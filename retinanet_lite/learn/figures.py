@@ -160,20 +160,25 @@ def show_cells(
     image: Tensor, strides: Sequence[int], point: tuple[float, float], names: Sequence[str]
 ) -> None:
     """The cells of each level over an image, and the one that holds a point (x, y)."""
-    _, axes = plt.subplots(
-        1, len(strides), figsize=(2.6 * len(strides), 2.5), layout="constrained", sharey=True
+    figure, axes = plt.subplots(
+        1, len(strides), figsize=(2.6 * len(strides), 2.6), layout="constrained", sharey=True
     )
+    figure.suptitle(f"Which cell of each level holds the point ({point[0]:g}, {point[1]:g})?")
     height, width = image.shape[-2:]
-    for ax, stride, name, colour in zip(axes, strides, names, LEVELS, strict=False):
-        ax.imshow(pixels(image), extent=(0, width, height, 0), alpha=0.55)
-        ax.vlines(range(0, width + stride, stride), 0, height, colors=colour, linewidth=0.3)
-        ax.hlines(range(0, height + stride, stride), 0, width, colors=colour, linewidth=0.3)
-        corner = [point[0] // stride * stride, point[1] // stride * stride]
-        ax.add_patch(Rectangle(corner, stride, stride, color=ANCHOR["edgecolor"]))
-        ax.plot(*point, "k+")
+    coarsest = max(strides)
+    for ax, stride, name in zip(axes, strides, names, strict=True):
         rows, columns = -(-height // stride), -(-width // stride)
+        lines = {"colors": "black", "linewidth": 0.1 + stride / 200, "snap": False}
+        ax.imshow(pixels(image), extent=(0, width, height, 0), alpha=0.6)
+        ax.vlines([stride * i for i in range(columns + 1)], 0, stride * rows, **lines)
+        ax.hlines([stride * i for i in range(rows + 1)], 0, stride * columns, **lines)
+        corner = [point[0] // stride * stride, point[1] // stride * stride]
+        ax.add_patch(Rectangle(corner, stride, stride, color=ANCHOR["edgecolor"], alpha=0.8))
+        ax.plot(*point, "k+")
         ax.set_title(f"{name}: {rows}×{columns} cells", fontsize=9)
-        ax.set(xlim=(0, -(-width // stride) * stride), ylim=(-(-height // stride) * stride, 0))
+        # the last cells of a level stick out of an image that they do not fit
+        ax.set(xlim=(0, -(-width // coarsest) * coarsest))
+        ax.set(ylim=(-(-height // coarsest) * coarsest, 0))
         ax.tick_params(labelsize=7)
     axes[0].set_ylabel("y in pixels", fontsize=8)
 

@@ -1,0 +1,320 @@
+# %% [markdown]
+# # 04 · Anchors
+#
+# **In this notebook you lay 99,765 boxes over an image, find the one that fits the star best, and see which objects no box fits.**
+#
+# About 20 seconds on a CPU, and 25 minutes to read. You need the order of the rows from notebook [03](03_heads.ipynb).
+
+# %%
+import torch
+from ipywidgets import IntSlider, interact
+from torchvision.ops import box_iou
+
+import retinanet_lite
+from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
+from retinanet_lite.learn.exercises import check_anchor_shape, check_count_anchors
+from retinanet_lite.learn.figures import plt, show_anchors, show_map, show_table
+
+_ = torch.manual_seed(0)
+show_map(here="anchors")
+
+
+# %%
+def shape(x):
+    return list(x.shape)
+
+
+scene = walkthrough_scene()
+images, annotations = to_batch([scene, random_scene(seed=1)])
+star = scene.boxes[0]
+print("the star:", star.int().tolist())
+
+# %% [markdown]
+# ## Why anchors
+#
+# A head could say the four edges of a box directly. But its weights are the same at every cell, and it does not know where it is: for two equal stars it would say the same edges. So it does not say *where the box is*. It says *how the box differs from one that stands at this cell*. That one is the **anchor**.
+#
+# ## Nine boxes
+#
+# On level l a cell is 2^l pixels wide, its **stride**. The anchors' **base size** is four strides. On P5:
+
+# %%
+stride = 32
+base = 4 * stride
+print("base size on P5:", base, "pixels")
+
+# %% [markdown]
+# Three **scales** enlarge it, by 2^0, 2^(1/3) and 2^(2/3). Why these? The next level starts at twice the base size, which is 2^(3/3). So the sizes go up in equal steps, from P3's smallest to P7's largest:
+
+# %%
+scales = [2 ** (0 / 3), 2 ** (1 / 3), 2 ** (2 / 3)]
+for level in range(3, 8):
+    print(f"P{level}:", [round(4 * 2**level * scale) for scale in scales], "pixels")
+
+# %% [markdown]
+# Three **ratios** change the shape. A ratio is height divided by width: 0.5 lies, 1 is square, 2 stands. The area stays, so a ratio r makes the height √r times as large, and the width √r times as small:
+
+# %%
+for ratio in [0.5, 1.0, 2.0]:
+    width, height = base / ratio**0.5, base * ratio**0.5
+    print(f"ratio {ratio}: {width:.1f} wide, {height:.1f} high, area {width * height:.0f}")
+
+# %% [markdown]
+# Three scales times three ratios are nine anchors. Around the point (0, 0), a box of width w and height h is (−w/2, −h/2, w/2, h/2). In the list all scales of the first ratio come first, then those of the second:
+
+# %%
+boxes = []
+for ratio in [0.5, 1.0, 2.0]:
+    for scale in scales:
+        w, h = base * scale / ratio**0.5, base * scale * ratio**0.5
+        boxes.append([-w / 2, -h / 2, w / 2, h / 2])
+nine = torch.tensor(boxes)  # [9, 4]
+print(nine.round().int())
+
+# %% [markdown]
+# ## At a cell
+#
+# The star's cell on P5 is row 8, column 13. Its centre in pixels is ((13 + 0.5) · 32, (8 + 0.5) · 32). The 0.5 is there because cell 0 reaches from 0 to 32, and its middle is at 16.
+
+# %%
+centre = torch.tensor([(13 + 0.5) * stride, (8 + 0.5) * stride])
+at_star = nine + torch.cat([centre, centre])  # [9, 4]
+print("centre:", centre.tolist())
+show_anchors(scene.image, at_star, "Which of nine anchors fits the star?", star)
+
+# %% [markdown]
+# The dashed boxes are the anchors, the blue one is the star's. To compare boxes we use **IoU**, intersection over union: the shared area divided by the area of both together.
+
+# %%
+iou = box_iou(at_star, star[None])[:, 0]  # [9]
+print([round(value, 2) for value in iou.tolist()])
+print("best:", iou.argmax().item())
+
+# %% [markdown]
+# Anchor 3, the square of 128 pixels. In the list of all anchors it stands in row 95,589 + 3 = 95,592.
+#
+# ## At all cells
+#
+# Now the same for every cell of P5. `meshgrid` gives for each cell its row and its column; a sum of a [20, 26, 1, 4] and a [9, 4] tensor gives each cell its nine.
+
+# %%
+y = (torch.arange(20) + 0.5) * stride
+x = (torch.arange(26) + 0.5) * stride
+y, x = torch.meshgrid(y, x, indexing="ij")  # [20, 26] each
+centres = torch.stack([x, y, x, y], dim=-1)  # [20, 26, 4]
+P5_anchors = centres[:, :, None, :] + nine  # [20, 26, 9, 4]
+print(shape(centres), "→", shape(P5_anchors), "→", shape(P5_anchors.reshape(-1, 4)))
+
+# %% [markdown]
+# The reshape needs no permute. We built the tensor in the order of the heads' rows: cell by cell along the row, in each cell anchor by anchor.
+#
+# ## The function
+
+
+# %%
+def make_anchors(height, width):
+    """All anchors of an image, [N, 4]."""
+    levels = []
+    for level in range(3, 8):
+        stride = 2**level
+        y = (torch.arange(-(-height // stride)) + 0.5) * stride  # −(−a // b) rounds up
+        x = (torch.arange(-(-width // stride)) + 0.5) * stride
+        y, x = torch.meshgrid(y, x, indexing="ij")
+        centres = torch.stack([x, y, x, y], dim=-1)
+        levels.append((centres[:, :, None, :] + nine * (stride / 32)).reshape(-1, 4))
+    return torch.cat(levels)
+
+
+anchors = make_anchors(640, 832)
+print(shape(anchors), shape(anchors) == [99765, 4])
+print("row 95,592:", anchors[95592].tolist())
+
+# %% [markdown]
+# ### Proof
+#
+# There is nothing to learn in anchors, so there is no gradient to compare. The package's `Anchors` gives the same boxes, for this and for odd sizes. It computes those of a size only once, and hands them out again.
+
+# %%
+package = retinanet_lite.Anchors()
+for height, width in [(640, 832), (417, 333), (65, 97)]:
+    same = torch.allclose(make_anchors(height, width), package(torch.zeros(1, 3, height, width)))
+    print(f"{height}×{width} equal: {same}")
+print("computed once:", package(images) is package(images))
+
+# %% [markdown]
+# ## What do they fit?
+#
+# For each object, the best IoU that any anchor of a level reaches:
+
+# %%
+iou = box_iou(anchors, scene.boxes)  # [99765, 13]
+counts = package.level_counts(640, 832)
+print("anchors a level:", counts)
+best = torch.stack([level.amax(dim=0) for level in iou.split(counts)], dim=1)  # [13, 5]
+names = [CLASSES[label] for label in scene.labels.tolist()]
+show_table(
+    best, names, ["P3", "P4", "P5", "P6", "P7"], "Which level serves which object?", "best IoU"
+)
+
+# %%
+row = iou[:, 0].argmax().item()
+print("the star's best anchor is row", f"{row:,}", "with IoU", round(iou[row, 0].item(), 2))
+for name, value in zip(names, best.amax(dim=1).tolist(), strict=True):
+    if value < 0.5:
+        print("no anchor reaches 0.5 on the", name)
+
+# %% [markdown]
+# Each object has its level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead.
+#
+# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to anybody. That is one of the commonest reasons for "it trained, but detects nothing". Notebook 05 has the cure.
+#
+# ## Which sizes are covered?
+#
+# We put squares of many sizes at random places, and look for each at the best IoU of all anchors. One line is the middle of 40 places, the other the worst of them.
+
+# %%
+sides = [8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 600]
+middle, worst = [], []
+for side in sides:
+    corner = torch.rand(40, 2) * torch.tensor([832.0 - side, 640.0 - side])
+    squares = torch.cat([corner, corner + side], dim=1)  # [40, 4]
+    best_iou = box_iou(anchors, squares).amax(dim=0)  # [40]
+    middle.append(best_iou.median().item())
+    worst.append(best_iou.min().item())
+
+_, ax = plt.subplots(figsize=(6.4, 3.2))
+ax.plot(sides, middle, "o-", label="middle of 40 places")
+ax.plot(sides, worst, "v--", label="worst of 40 places")
+ax.axhline(0.5, color="black", linewidth=0.8)
+ax.set(title="How well do anchors fit a square?", xlabel="side in pixels", ylabel="best IoU")
+ax.set(xscale="log", xticks=sides[::2], xticklabels=sides[::2], ylim=(0, 1))
+_ = ax.legend()
+
+# %%
+for side, value in zip(sides, worst, strict=True):
+    if side in (16, 24, 128):
+        print(f"squares of {side:3} pixels all reach 0.5: {value >= 0.5}")
+
+# %% [markdown]
+# From 24 pixels on squares are served, below that they are not. If your objects are smaller, the anchors must be too: `Anchors(size=2.0)` starts at 16 pixels. Or enlarge the images.
+#
+# ## Why + 0.5?
+#
+# Other implementations leave out the 0.5: their anchors stand on the corners of the cells. Each anchor is then moved by half a cell. How much is that?
+
+# %%
+for level in range(3, 8):
+    print(f"P{level}: {2**level // 2} pixels")
+
+# %%
+shift = torch.cat([torch.full((count, 1), 2.0**level / 2) for level, count in enumerate(counts, 3)])
+others = box_iou(anchors - shift, scene.boxes).amax(dim=0)
+print("mean of the objects' best IoU, with 0.5:   ", round(iou.amax(dim=0).mean().item(), 2))
+print("mean of the objects' best IoU, without 0.5:", round(others.mean().item(), 2))
+
+# %% [markdown]
+# One grid fits about as well as the other. Both can learn. What does not work is to mix them: a network that learned its deltas from the one, and is read with the other, puts every box half a cell off, 16 pixels on P5. So when somebody's weights give boxes that are all a bit too far up and left, look here first.
+#
+# ## Anchors that stick out
+#
+# Near the border anchors leave the image. We keep them, since one that sticks out may still fit an object well.
+
+# %%
+outside = (anchors[:, :2] < 0).any(dim=1) | (anchors[:, 2] > 832) | (anchors[:, 3] > 640)
+print("anchors that stick out:", f"{outside.sum().item():,}")
+fitting = iou.amax(dim=1) >= 0.5
+print("anchors that fit an object at 0.5:", fitting.sum().item())
+print("of these stick out:", (fitting & outside).sum().item())
+
+# %% [markdown]
+# ### Play with it
+#
+# Choose a level and a cell, and see its nine anchors. The title says how well the best of them fits any object. Try to fit the heart, at (254, 488, 390, 612).
+
+
+# %%
+def explore(level, row, column):
+    stride = 2**level
+    row, column = min(row, -(-640 // stride) - 1), min(column, -(-832 // stride) - 1)
+    centre = torch.tensor([column + 0.5, row + 0.5, column + 0.5, row + 0.5]) * stride
+    cell = centre + nine * (stride / 32)
+    value, best = box_iou(cell, scene.boxes).flatten().max(dim=0)
+    name = names[best % len(names)]
+    title = f"P{level}, cell ({row}, {column}): best IoU {value:.2f}, with the {name}"
+    show_anchors(scene.image, cell, title, scene.boxes[best % len(names)])
+    plt.show()
+
+
+# %% tags=["nbval-ignore-output"]
+_ = interact(
+    explore,
+    level=IntSlider(5, 3, 7, continuous_update=False),
+    row=IntSlider(10, 0, 79, continuous_update=False),
+    column=IntSlider(7, 0, 103, continuous_update=False),
+)
+
+# %%
+explore(level=6, row=6, column=2)
+
+# %% [markdown]
+# ## Exercise 1 (5 min)
+#
+# Write `anchor_shape(base, scale, ratio)`: the width and height of an anchor, when ratio is height divided by width and the area is (scale · base)².
+#
+# *Hint: two equations, w · h = (scale · base)² and h / w = ratio.*
+
+
+# %%
+def anchor_shape(base, scale, ratio): ...  # your turn: return width, height
+
+
+check_anchor_shape(anchor_shape)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def anchor_shape(base, scale, ratio):
+#     side = scale * base
+#     return side / ratio**0.5, side * ratio**0.5
+# ```
+# </details>
+#
+# ## Exercise 2 (5 min)
+#
+# How many anchors has an image of 417×333? Write `count_anchors(height, width)`.
+#
+# *Hint: a level has ⌈H / stride⌉ rows.*
+
+
+# %%
+def count_anchors(height, width): ...  # your turn
+
+
+check_count_anchors(count_anchors)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def count_anchors(height, width):
+#     strides = [8, 16, 32, 64, 128]
+#     return sum(9 * -(-height // s) * -(-width // s) for s in strides)
+# ```
+# </details>
+#
+# ## What others do
+#
+# - torchvision leaves out the 0.5, cuts the sizes to whole pixels and rounds the corners, and takes as stride the padded image's size divided by the grid's, rounded down.
+# - detectron2 leaves out the 0.5 too, and orders the nine by size first.
+#
+# ## What to remember
+#
+# 1. 3 scales · 3 ratios at each of 11,085 cells make 99,765 anchors, in the order of the heads' rows.
+# 2. A ratio keeps the area; the base size is four strides, 32 pixels on P3 and 512 on P7.
+# 3. The star's best anchor is row 95,592 on P5. The pill has none above 0.5.
+#
+# In the paper: RetinaNet §4, "Anchors". Anchors come from Ren, He, Girshick and Sun, *Faster R-CNN*, 2015 (arXiv 1506.01497), §3.1.
+#
+# Next: [05 · The focal loss](05_focal_loss.ipynb), where anchors learn objects.
