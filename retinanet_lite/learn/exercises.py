@@ -53,7 +53,13 @@ def check_describe(describe: Callable) -> str | None:
 @graded
 def check_output_size(output_size: Callable) -> str | None:
     """Notebook 01, exercise 1: places that a convolution gives."""
-    for n, kernel, stride, padding in [(640, 7, 2, 3), (417, 3, 2, 1), (52, 1, 1, 0), (5, 3, 2, 1)]:
+    for n, kernel, stride, padding in [
+        (20, 7, 1, 3),
+        (640, 7, 2, 3),
+        (417, 3, 2, 1),
+        (52, 1, 1, 0),
+        (5, 3, 2, 1),
+    ]:
         right = (n + 2 * padding - kernel) // stride + 1
         result = output_size(n, kernel, stride, padding)
         if result is None:
@@ -218,4 +224,126 @@ def check_count_anchors(count_anchors: Callable) -> str | None:
         if result * 9 == right:
             return f"{case}. Each cell has nine anchors"
         return f"{case}. The levels have {cells} cells"
+    return None
+
+
+def close(a: float, b: float) -> bool:
+    return math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6)
+
+
+@graded
+def check_iou(iou: Callable) -> str | None:
+    """Notebook 05, exercise 1: intersection over union of two boxes."""
+    cases = [
+        ([0, 0, 10, 10], [0, 0, 10, 10], 1.0),
+        ([0, 0, 10, 10], [5, 0, 15, 10], 50 / 150),
+        ([0, 0, 4, 8], [2, 4, 6, 12], 8 / 56),
+        ([0, 0, 10, 10], [20, 0, 30, 10], 0.0),
+        ([0, 0, 10, 10], [20, 20, 30, 30], 0.0),
+    ]
+    for a, b, right in cases:
+        result = iou(list(a), list(b))
+        if result is None:
+            return blank(result)
+        if close(result, right):
+            continue
+        case = f"for {a} and {b} you say {result:.3f}, it should be {right:.3f}"
+        if right == 0:
+            return f"{case}. These boxes lie apart: a negative width or height counts as 0"
+        union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+        shared = right * union / (1 + right)
+        if close(result, shared / union):
+            return f"{case}. The shared part is in both areas: subtract it once from their sum"
+        return case
+    return None
+
+
+@graded
+def check_targets(targets: Callable) -> str | None:
+    """Notebook 05, exercise 2: the four targets of an anchor and its object."""
+    anchor, box = [10.0, 10.0, 50.0, 90.0], [20.0, 30.0, 100.0, 70.0]
+    right = (7.5, 0.0, math.log(2) / 0.2, -math.log(2) / 0.2)
+    result = targets(list(anchor), list(box))
+    if result is None:
+        return blank(result)
+    result = [float(value) for value in result]
+    if all(close(a, b) for a, b in zip(result, right, strict=True)):
+        return None
+    case = f"for the anchor {anchor} and the box {box} you say {[round(r, 3) for r in result]}"
+    if close(result[0], 0.75) and close(result[2], math.log(2)):
+        return f"{case}: these are the plain t; divide by 0.1, 0.1, 0.2, 0.2"
+    if close(result[0], -7.5) or close(result[2], -right[2]):
+        return f"{case}: the sign is turned; it is the way from the anchor to the box"
+    if close(result[0], 0.25 / 0.1):
+        return f"{case}: tx is between the centres, not the left edges"
+    if close(result[0], 30 / 80 / 0.1):
+        return f"{case}: divide by the anchor's width and height, not the box's"
+    return f"{case}, it should be {[round(r, 3) for r in right]}"
+
+
+@graded
+def check_focal(focal: Callable) -> str | None:
+    """Notebook 05, exercise 3: the focal loss of one entry."""
+    for p, target in [(0.3, 1), (0.3, 0), (0.9, 1), (0.01, 0)]:
+        p_t = p if target == 1 else 1 - p
+        alpha_t = 0.25 if target == 1 else 0.75
+        right = -alpha_t * (1 - p_t) ** 2 * math.log(p_t)
+        result = focal(p, target)
+        if result is None:
+            return blank(result)
+        result = float(result)
+        if close(result, right):
+            continue
+        case = f"for p = {p} and target {target} you say {result:.6f}, it should be {right:.6f}"
+        if close(result, -right):
+            return f"{case}. A logarithm of a probability is negative: the minus is missing"
+        if close(result, right * (1 - alpha_t) / alpha_t):
+            return f"{case}. α_t is 0.25 where the target is 1, and 0.75 where it is 0"
+        if close(result, right * p_t**2 / (1 - p_t) ** 2):
+            return f"{case}. It is (1 − p_t)², which turns the easy entries down"
+        return case
+    return None
+
+
+@graded
+def check_prior_bias(prior_bias: Callable) -> str | None:
+    """Notebook 06, exercise 1: the bias whose sigmoid is the prior."""
+    for prior in (0.01, 0.5, 0.2):
+        result = prior_bias(prior)
+        if result is None:
+            return blank(result)
+        probability = 1 / (1 + math.exp(-float(result)))
+        if close(probability, prior):
+            continue
+        case = (
+            f"for π = {prior} your bias is {float(result):.3f}, whose sigmoid is {probability:.3f}"
+        )
+        if close(probability, 1 - prior):
+            return f"{case}, that is 1 − π. The sign is turned"
+        if close(float(result), math.log(prior)):
+            return f"{case}. The sigmoid is 1 / (1 + e⁻ᵇ), not eᵇ"
+        return case
+    return None
+
+
+@graded
+def check_split_levels(split_levels: Callable) -> str | None:
+    """Notebook 06, exercise 2: one list of rows → five levels."""
+    for height, width in [(640, 832), (65, 97)]:
+        cells = [math.ceil(height / s) * math.ceil(width / s) for s in (8, 16, 32, 64, 128)]
+        rows = torch.arange(9 * sum(cells)).reshape(1, -1, 1)
+        case = f"for {height}×{width}, {rows.shape[1]:,} rows,"
+        try:
+            result = split_levels(rows, height, width)
+        except RuntimeError as error:
+            return f"{case} it stops: {error}. The levels have {[9 * n for n in cells]} rows"
+        if result is None:
+            return blank(result)
+        sizes = [level.shape[1] for level in result]
+        if sizes != [9 * n for n in cells]:
+            return (
+                f"{case} your levels have {sizes} rows, they should have {[9 * n for n in cells]}"
+            )
+        if not torch.equal(torch.cat(list(result), dim=1), rows):
+            return f"{case} the sizes are right, but the rows are not in order"
     return None

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..data.batches import MEAN, STD
 from ..data.shapes import CLASSES, Scene
+from ..matching import IGNORED as IGNORED_MATCH
 
 # Okabe and Ito's colours, which most colour-blind readers can tell apart
 OBJECT = {"edgecolor": "#0072B2", "linestyle": "-", "linewidth": 2.0}
@@ -223,7 +224,7 @@ def show_matching(
     level_counts: Sequence[int],
     title: str = "",
 ) -> None:
-    """Which anchors learn an object, and which learn nothing; beside it, how many on each level.
+    """The centres of the anchors that learn an object, or nothing; beside it, how many by level.
 
     Args:
         anchors: [N, 4]; matches: [N] from `match_anchors`; level_counts: anchors of each level.
@@ -232,16 +233,20 @@ def show_matching(
         1, 2, figsize=(10, 4.4), layout="constrained", width_ratios=[1.6, 1]
     )
     show_image(scene.image, title, ax)
-    add_boxes(ax, anchors[matches == -2], IGNORED | {"linewidth": 0.5})
-    add_boxes(ax, anchors[matches >= 0], POSITIVE | {"linewidth": 0.8})
-    add_boxes(ax, scene.boxes, OBJECT)
+    add_boxes(ax, scene.boxes, OBJECT | {"linewidth": 1.2})
+    centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).numpy()
+    hollow = {"markerfacecolor": "none", "markeredgecolor": IGNORED["edgecolor"]}
+    ax.plot(*centres[matches == IGNORED_MATCH].T, "^", markersize=4, **hollow)
+    filled = {"markerfacecolor": POSITIVE["edgecolor"], "markeredgecolor": "white"}
+    ax.plot(*centres[matches >= 0].T, "o", markersize=4.5, markeredgewidth=0.4, **filled)
+
     names = [f"P{level}" for level in range(3, 3 + len(level_counts))]
     levels = matches.split(list(level_counts))
     positive = [(level >= 0).sum().item() for level in levels]
-    ignored = [(level == -2).sum().item() for level in levels]
-    ends = bars.barh(names, positive, color=POSITIVE["edgecolor"], label="positive")
-    bars.bar_label(ends, label_type="center", color="white", fontsize=8)
-    bars.barh(names, ignored, left=positive, label="ignored", **hatched(IGNORED))
+    ignored = [(level == IGNORED_MATCH).sum().item() for level in levels]
+    ends = bars.barh(names, positive, color=POSITIVE["edgecolor"], label="● positive")
+    bars.bar_label(ends, [n or "" for n in positive], label_type="center", color="white")
+    bars.barh(names, ignored, left=positive, label="△ ignored", **hatched(IGNORED))
     bars.invert_yaxis()
     bars.set(xlabel="anchors", title="… by level")
     bars.legend()

@@ -1,0 +1,458 @@
+# %% [markdown]
+# # 05 · The focal loss
+#
+# **In this notebook 99,765 anchors get something to learn: 350 of them an object, the rest its absence. And you see why the 350 would drown without the focal loss.**
+#
+# About 20 seconds on a CPU, and 40 minutes to read; it is the heart of RetinaNet. You need the anchors of notebook [04](04_anchors.ipynb), and logits from notebook [03](03_heads.ipynb).
+
+# %%
+import math
+
+import torch
+import torch.nn.functional as F
+from ipywidgets import FloatSlider, interact
+from torch import nn
+from torchvision.ops import box_iou
+
+import retinanet_lite
+from retinanet_lite.data.batches import to_annotations
+from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
+from retinanet_lite.learn.exercises import check_focal, check_iou, check_targets
+from retinanet_lite.learn.figures import (
+    plt,
+    show_delta,
+    show_focal_curves,
+    show_map,
+    show_matching,
+    show_shares,
+)
+
+_ = torch.manual_seed(0)
+show_map(here="loss")
+
+
+# %%
+def shape(x):
+    return list(x.shape)
+
+
+scene = walkthrough_scene()
+boxes, labels = scene.boxes, scene.labels
+anchors = retinanet_lite.Anchors()(scene.image[None])
+STAR = 95592  # the row of the star's best anchor, from notebook 04
+print("anchors", shape(anchors), "objects", shape(boxes))
+
+# %% [markdown]
+# ## How well do two boxes agree?
+#
+# **IoU**, intersection over union, once by hand, for the star and its anchor. The shared part begins where the later of the two begins, and ends where the first of them ends:
+
+# %%
+(ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = anchors[STAR].tolist(), boxes[0].tolist()
+shared = (min(ax2, bx2) - max(ax1, bx1)) * (min(ay2, by2) - max(ay1, by1))
+area_a, area_b = (ax2 - ax1) * (ay2 - ay1), (bx2 - bx1) * (by2 - by1)
+together = area_a + area_b - shared  # the shared part is in both, and counts once
+print("by hand:    ", round(shared / together, 4))
+print("torchvision:", round(box_iou(anchors[STAR][None], boxes[:1]).item(), 4))
+
+# %% [markdown]
+# ## Matching: who learns what
+#
+# For each anchor, take the object that it overlaps most. Then there are three cases:
+#
+# - IoU of at least 0.5: the anchor is **positive**. It learns this object.
+# - IoU under 0.4: it is **negative**. It learns that there is nothing.
+# - in between: it is **ignored**. It learns nothing, since either answer would be half wrong.
+
+# %%
+iou = box_iou(anchors, boxes)  # [99765, 13]
+best_iou, best_object = iou.max(dim=1)  # [99765] each
+matches = best_object.clone()
+matches[best_iou < 0.5] = -2  # ignored
+matches[best_iou < 0.4] = -1  # negative
+print("positive:", (matches >= 0).sum().item())
+print("ignored: ", (matches == -2).sum().item())
+print("negative:", (matches == -1).sum().item())
+print("the star's anchor learns:", CLASSES[labels[matches[STAR]]])
+
+# %% [markdown]
+# So 349 of 99,765 anchors have an object to learn: one in 286. How many does each object get?
+
+# %%
+for number, label in enumerate(labels.tolist()):
+    print(f"{CLASSES[label]:8}", (matches == number).sum().item())
+
+# %% [markdown]
+# ### The pill
+#
+# The pill gets none. It stands in the data, it counts in the final score, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. The package does this by default (`keep_best=True`); without, it follows the walkthrough and the paper to the letter.
+
+# %%
+pill = labels.tolist().index(CLASSES.index("pill"))
+print("the pill's best IoU:", round(iou[:, pill].max().item(), 2))
+for keep_best in (False, True):
+    matches = retinanet_lite.match_anchors(anchors, boxes, keep_best=keep_best)
+    found = [(matches >= 0).sum().item(), (matches == pill).sum().item()]
+    print(f"keep_best={keep_best}: {found[0]} positive, the pill has {found[1]}")
+
+# %%
+counts = [74880, 18720, 4680, 1170, 315]
+show_matching(scene, anchors, matches, counts, "Where are the centres of the anchors that learn?")
+
+# %% [markdown]
+# ## What the box learns
+#
+# A positive anchor has to become its object's box. Four numbers say how. With the anchor's centre (xa, ya), width wa and height ha, and the object's x, y, w, h:
+#
+# - tx = (x − xa) / wa and ty = (y − ya) / ha: the shift, measured in anchors;
+# - tw = log(w / wa) and th = log(h / ha): the stretch. The logarithm makes twice as wide and half as wide equally far from 0.
+#
+# Then tx and ty are divided by 0.1, tw and th by 0.2, so that all four are about as large as 1.
+
+# %%
+x, y, w, h = (bx1 + bx2) / 2, (by1 + by2) / 2, bx2 - bx1, by2 - by1
+xa, ya, wa, ha = (ax1 + ax2) / 2, (ay1 + ay2) / 2, ax2 - ax1, ay2 - ay1
+target = [(x - xa) / wa / 0.1, (y - ya) / ha / 0.1, math.log(w / wa) / 0.2, math.log(h / ha) / 0.2]
+print("the star's targets:", [round(t, 3) for t in target])
+title = "How must the star's anchor (dashed) move?"
+show_delta(scene.image, anchors[STAR], boxes[0], title)
+
+# %% [markdown]
+# Read them: a little to the left (tx < 0), more upwards (ty < 0), the width is right already (tw = 0), a little less high (th < 0). The package calls this `encode`. Its inverse, `decode`, gives the box back:
+
+# %%
+transform = retinanet_lite.BBoxTransform()
+encoded = transform.encode(anchors[STAR], boxes[0])
+print("same targets:", torch.allclose(encoded, torch.tensor(target)))
+decoded = transform.decode(anchors[STAR], encoded)
+print("back again:  ", decoded.round().int().tolist(), "=", boxes[0].int().tolist())
+
+# %% [markdown]
+# The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond, with β = 1/9. Far off, each number pulls with the same force, however far. Close by, the pull fades. It is the mean over the four numbers of all positive anchors.
+
+# %%
+d = torch.tensor([-1.0, -0.05, 0.0, 0.05, 1.0])
+beta = 1 / 9
+by_hand = torch.where(d.abs() < beta, d**2 / (2 * beta), d.abs() - beta / 2)
+print([round(value, 4) for value in by_hand.tolist()])
+same = torch.allclose(by_hand, F.smooth_l1_loss(d, 0 * d, reduction="none", beta=beta))
+print("equal to PyTorch's:", same)
+
+# %% [markdown]
+# ## What the classes learn
+#
+# Each anchor has 20 entries, one a class, and each entry gets a **target**: 1 for the class of its object, 0 for all others. A negative anchor has 0 everywhere. Ignored anchors are left out.
+
+# %%
+positive = matches >= 0
+targets = torch.zeros(99765, 20)
+targets[positive, labels[matches[positive]]] = 1
+kept = matches != -2
+print("entries:", f"{targets[kept].numel():,}", "of them 1:", int(targets[kept].sum()))
+
+# %% [markdown]
+# ### Cross entropy drowns
+#
+# How wrong is an entry? Let p be the probability that the head gives the class, and **p_t** the probability that it gives to the *truth*: p where the target is 1, and 1 − p where it is 0. The usual loss is the **cross entropy**, −log(p_t): 0 for p_t = 1, and large when the truth was thought unlikely.
+#
+# Suppose a head without opinion: it says p = 0.5 everywhere.
+
+
+# %%
+def cross_entropy(p, targets):
+    p_t = torch.where(targets == 1, p, 1 - p)
+    return -torch.log(p_t)
+
+
+def shares(loss):
+    """The part of the loss that comes from entries with target 1, and from all others."""
+    ones = loss[kept][targets[kept] == 1].sum().item()
+    total = loss[kept].sum().item()
+    return total, ones / total
+
+
+total, share = shares(cross_entropy(torch.full_like(targets, 0.5), targets))
+print(f"loss per positive anchor: {total / 350:,.0f}")
+print(f"part that comes from the objects: {share:.4%}")
+
+# %% [markdown]
+# Nearly two million entries shout "there is nothing", and 350 whisper "star", "house", "pill". The first steps move everything towards "nothing". The paper reports that training from here diverges at once.
+#
+# ### The prior
+#
+# The first help is to start from a sensible guess. The bias of the output layer is set to −log((1 − π) / π) with π = 0.01, so that every p is 0.01 at the start:
+
+# %%
+pi = 0.01
+p = torch.sigmoid(torch.full_like(targets, -math.log((1 - pi) / pi)))
+total, share = shares(cross_entropy(p, targets))
+print(f"every p: {p[0, 0]:.4f}")
+print(f"loss per positive anchor: {total / 350:,.0f}")
+print(f"part that comes from the objects: {share:.1%}")
+
+# %% [markdown]
+# Much better, but still: each negative entry costs next to nothing, −log(0.99) = 0.01, and two million of them outweigh 350 objects by far.
+#
+# ### The focal loss
+#
+# So turn the easy entries down. The focal loss multiplies the cross entropy by (1 − p_t)^γ:
+#
+# $$\mathrm{FL}(p_t) = -\alpha_t \, (1 - p_t)^{\gamma} \log(p_t)$$
+#
+# An entry that is nearly right has a p_t near 1, so 1 − p_t is small, and to the power of γ = 2 it is very small. An entry that is wrong keeps its weight. α_t is a weight for the two kinds: α = 0.25 where the target is 1, and 1 − α = 0.75 where it is 0.
+
+
+# %%
+def focal(p, targets, alpha=0.25, gamma=2.0):
+    p_t = torch.where(targets == 1, p, 1 - p)
+    alpha_t = torch.where(targets == 1, alpha, 1 - alpha)
+    return -alpha_t * (1 - p_t) ** gamma * torch.log(p_t)
+
+
+one, zero = torch.tensor(1.0), torch.tensor(0.0)
+for name, target in [("easy: nothing there, p = 0.01", zero), ("hard: a star, p = 0.01", one)]:
+    p_small = torch.tensor(0.01)
+    ce, fl = cross_entropy(p_small, target).item(), focal(p_small, target).item()
+    print(f"{name:30} cross entropy {ce:.5f}  focal {fl:.8f}")
+
+# %%
+show_focal_curves()
+
+# %% [markdown]
+# On the scene, with the prior:
+
+# %%
+total, share = shares(focal(p, targets))
+print(f"loss per positive anchor: {total / 350:.2f}")
+print(f"part that comes from the objects: {share:.1%}")
+
+# %%
+parts = {
+    "cross entropy, p = 0.5": shares(cross_entropy(torch.full_like(targets, 0.5), targets))[1],
+    "cross entropy, prior": shares(cross_entropy(p, targets))[1],
+    "focal loss, prior": shares(focal(p, targets))[1],
+}
+show_shares(
+    {name: {"positive": s, "easy negative": 1 - s} for name, s in parts.items()},
+    "Who speaks in the loss?",
+    "share of the classification loss",
+)
+
+# %% [markdown]
+# Now the objects are heard. The few negatives that are *hard*, a heart that looks like a leaf, will be heard too, because their p_t is small.
+#
+# The sum is divided by the number of positive anchors, or by 1 if there are none. So an image with many objects does not weigh more than one with few. Last, the mean over the images of the batch is taken.
+#
+# ## On logits
+#
+# The formula above has a weakness. In float32, a p that should be 1 − 10⁻⁹ is 1, and log(1 − p) is −∞. Some implementations clamp p to [0.0001, 0.9999] to avoid it. Look what this does to an object that the head has missed completely, with a logit of −12:
+
+# %%
+logit = torch.tensor(-12.0, requires_grad=True)
+clamped = torch.sigmoid(logit).clamp(1e-4, 1 - 1e-4)
+focal(clamped, one).backward()
+print("clamped: gradient", round(logit.grad.item(), 3))
+
+logit.grad = None
+retinanet_lite.focal_loss(logit, one).backward()
+print("ours:    gradient", round(logit.grad.item(), 3))
+
+# %% [markdown]
+# The clamp cuts the gradient off just where it is needed most: from such an anchor the object is not learned at all. The package computes everything from logarithms of sigmoids. With the logit x, and s = x where the target is 1, s = −x where it is 0:
+#
+# p_t = σ(s), log(p_t) = log σ(s), and (1 − p_t)^γ = exp(γ · log σ(−s))
+#
+# PyTorch's `logsigmoid` is exact for any x.
+#
+# ## The class
+#
+# Matching, targets, focal loss, box loss: all of it, for a batch. `annotations` is [B, M, 5]: each row has the four edges and the class of an object. M is the most objects of an image, and rows of −1 fill up the others.
+
+
+# %%
+def focal_loss(logits, targets, alpha=0.25, gamma=2.0):
+    s = torch.where(targets == 1, logits, -logits)
+    alpha_t = torch.where(targets == 1, alpha, 1 - alpha)
+    return alpha_t * torch.exp(gamma * F.logsigmoid(-s)) * -F.logsigmoid(s)
+
+
+class FocalLoss(nn.Module):
+    def forward(self, classification, regression, anchors, annotations):
+        losses = []
+        for logits, deltas, rows in zip(classification, regression, annotations, strict=True):
+            objects = rows[rows[:, 4] >= 0]  # without the rows of −1
+            matches = retinanet_lite.match_anchors(anchors, objects[:, :4])
+            positive = matches >= 0
+            matched = objects[matches[positive]]  # [P, 5]
+            count = max(1, len(matched))
+
+            targets = torch.zeros_like(logits)
+            targets[positive, matched[:, 4].long()] = 1
+            entries = focal_loss(logits, targets)[matches != -2]
+
+            wanted = transform.encode(anchors[positive], matched[:, :4])
+            off = F.smooth_l1_loss(deltas[positive], wanted, beta=1 / 9, reduction="sum")
+            losses.append([entries.sum() / count, off / (4 * count)])
+        c, r = zip(*losses, strict=True)
+        return {"classification": torch.stack(c).mean(), "regression": torch.stack(r).mean()}
+
+
+# %% [markdown]
+# ### Proof
+#
+# Random logits and deltas for a batch of two: our scene, and an image with nothing in it. The losses and the gradients by all logits and deltas are those of the package.
+
+# %%
+nothing = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
+annotations = to_annotations([(boxes, labels), nothing])
+print("annotations", shape(annotations))
+
+results = []
+for loss in (FocalLoss(), retinanet_lite.FocalLoss()):
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 99765, 20, generator=generator).requires_grad_()
+    deltas = torch.randn(2, 99765, 4, generator=generator).requires_grad_()
+    losses = loss(logits, deltas, anchors, annotations)
+    sum(losses.values()).backward()
+    results.append([*losses.values(), logits.grad, deltas.grad])
+for name, a, b in zip(
+    ["classification", "regression", "by logits", "by deltas"], *results, strict=True
+):
+    print(f"{name:15} equal: {torch.allclose(a, b)}")
+
+# %% [markdown]
+# ## The star's term
+#
+# What did the star's anchor get to learn? We take the head's first answer, p = 0.01 and deltas 0, and look at row 95,592 of the gradients. A learning step moves each number *against* its gradient.
+
+# %%
+logits = torch.full((1, 99765, 20), -math.log(99.0), requires_grad=True)
+deltas = torch.zeros(1, 99765, 4, requires_grad=True)
+losses = retinanet_lite.FocalLoss()(logits, deltas, anchors, annotations[:1])
+sum(losses.values()).backward()
+print("losses:", {name: round(value.item(), 3) for name, value in losses.items()})
+by_logits, by_deltas = logits.grad[0, STAR] * 350, deltas.grad[0, STAR] * 350
+print("by the logit of 'star':        ", round(by_logits[8].item(), 4))
+print("by each other logit, at most:  ", round(by_logits[torch.arange(20) != 8].max().item(), 6))
+print("by tx, ty, tw, th:             ", [round(g, 3) for g in by_deltas.tolist()])
+
+# %% [markdown]
+# (Times 350, the number of positive anchors, so that the numbers are those of one anchor.) The logit of "star" goes up, the others a very little down. tx, ty and th pull at full strength, because they are more than β off: their gradients are positive, so they go down, to the left, up, and less high, which is where the star is. tw is right already, and does not pull.
+#
+# ### Play with it
+#
+# The loss on the scene's anchors, for a head that says p = π everywhere. What do γ and α change? What happens at γ = 0?
+
+
+# %%
+def explore(gamma, alpha, prior):
+    ones = 350 * focal(torch.tensor(prior), one, alpha, gamma)
+    zeros = (targets[kept].numel() - 350) * focal(torch.tensor(prior), zero, alpha, gamma)
+    share = (ones / (ones + zeros)).item()
+    title = f"γ = {gamma}, α = {alpha}, π = {prior}: the objects have {share:.2%} of the loss"
+    show_shares({"focal loss": {"positive": share, "easy negative": 1 - share}}, title)
+    plt.show()
+
+
+# %% tags=["nbval-ignore-output"]
+_ = interact(
+    explore,
+    gamma=FloatSlider(2.0, min=0, max=5, step=0.5),
+    alpha=FloatSlider(0.25, min=0.05, max=0.95, step=0.05),
+    prior=FloatSlider(0.01, min=0.01, max=0.5, step=0.01),
+)
+
+# %%
+explore(gamma=0.0, alpha=0.25, prior=0.01)
+
+# %% [markdown]
+# ## Exercise 1 (10 min)
+#
+# Write `iou_of(a, b)` for two boxes, each a list x1, y1, x2, y2.
+#
+# *Hint: two boxes may lie apart. Then the shared part is not negative, it is 0.*
+
+
+# %%
+def iou_of(a, b): ...  # your turn
+
+
+check_iou(iou_of)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def iou_of(a, b):
+#     width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+#     height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+#     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+#     return width * height / (sum(areas) - width * height)
+# ```
+# </details>
+#
+# ## Exercise 2 (10 min)
+#
+# Write `targets_of(anchor, box)`: tx, ty, tw, th, divided by 0.1, 0.1, 0.2, 0.2.
+#
+# *Hint: the formulas are under "What the box learns". `math.log` is the logarithm.*
+
+
+# %%
+def targets_of(anchor, box): ...  # your turn: return tx, ty, tw, th
+
+
+check_targets(targets_of)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def targets_of(anchor, box):
+#     wa, ha = anchor[2] - anchor[0], anchor[3] - anchor[1]
+#     w, h = box[2] - box[0], box[3] - box[1]
+#     tx = (box[0] + w / 2 - anchor[0] - wa / 2) / wa
+#     ty = (box[1] + h / 2 - anchor[1] - ha / 2) / ha
+#     return tx / 0.1, ty / 0.1, math.log(w / wa) / 0.2, math.log(h / ha) / 0.2
+# ```
+# </details>
+#
+# ## Exercise 3 (5 min)
+#
+# Write `focal_of(p, target)` for a single entry with numbers: γ = 2 and α = 0.25.
+#
+# *Hint: first p_t and α_t, each by the target.*
+
+
+# %%
+def focal_of(p, target): ...  # your turn
+
+
+check_focal(focal_of)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def focal_of(p, target):
+#     p_t = p if target == 1 else 1 - p
+#     alpha_t = 0.25 if target == 1 else 0.75
+#     return -alpha_t * (1 - p_t) ** 2 * math.log(p_t)
+# ```
+# </details>
+#
+# ## What others do
+#
+# - torchvision and detectron2 keep best anchors as well, but such an anchor learns the object that *it* overlaps most, which may be another.
+# - torchvision divides the deltas by nothing (1, 1, 1, 1), and sums the absolute differences where we average smooth L1.
+# - The public `pytorch-retinanet`, which the walkthrough describes, clamps p to [0.0001, 0.9999].
+#
+# ## What to remember
+#
+# 1. IoU of at least 0.5: positive; under 0.4: negative; between: ignored; and every object keeps its best anchor.
+# 2. The prior and (1 − p_t)^γ quiet two million easy entries, so that 350 anchors are heard.
+# 3. A box learns shift and stretch relative to its anchor; work on logits, and clamp nothing.
+#
+# In the paper: RetinaNet §3 (focal loss), §4.1 (prior, normaliser); table 1b, as published: AP 31.1 for γ = 0 with its best α, 34.0 for γ = 2.
+#
+# Next: [06 · RetinaNet](06_retinanet.ipynb), where all of it comes together.

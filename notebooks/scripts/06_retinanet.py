@@ -1,0 +1,375 @@
+# %% [markdown]
+# # 06 · RetinaNet
+#
+# **In this notebook you put all the parts together, follow an image through every tensor of the walkthrough, and look at the first step of learning.**
+#
+# About a minute on a CPU, and 30 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [05](05_focal_loss.ipynb).
+
+# %%
+import math
+
+import torch
+from ipywidgets import IntSlider, interact
+from torch import nn
+
+import retinanet_lite
+from retinanet_lite import (
+    Anchors,
+    Bottleneck,
+    ClassificationModel,
+    FocalLoss,
+    PyramidFeatures,
+    RegressionModel,
+    ResNet,
+)
+from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.learn.exercises import check_prior_bias, check_split_levels
+from retinanet_lite.learn.figures import show_detections, show_gradients, show_map
+from retinanet_lite.learn.trace import trace
+
+_ = torch.manual_seed(0)
+show_map(here="detector")
+
+
+# %%
+def shape(x):
+    return list(x.shape)
+
+
+scenes = [walkthrough_scene(), random_scene(seed=1)]
+images, annotations = to_batch(scenes)
+STAR = 95592  # the row of the star's best anchor
+print("images     ", shape(images))
+print("annotations", shape(annotations))
+
+# %% [markdown]
+# ## Initialise
+#
+# ### The parts
+#
+# You have built every one of these. The pyramid asks the backbone how many channels C3, C4 and C5 have, so that the same lines work for a ResNet-18.
+
+# %%
+backbone = ResNet(Bottleneck, [3, 4, 6, 3])
+print("channels of C3, C4, C5:", backbone.out_channels)
+fpn = PyramidFeatures(*backbone.out_channels)
+regression_model = RegressionModel(256)
+classification_model = ClassificationModel(256, num_classes=20)
+anchors = Anchors()
+focal_loss = FocalLoss()
+
+# %% [markdown]
+# ### The first weights
+#
+# A layer multiplies and adds many numbers. If its weights are too large, numbers grow from layer to layer; too small, and they fade. **He initialisation** draws them from a normal distribution with deviation √(2 / n). Here n is the number of weights that an input number meets: k · k for a k×k kernel, times the output channels. Biases start at 0.
+
+
+# %%
+def initialise(module):
+    for conv in module.modules():
+        if isinstance(conv, nn.Conv2d):
+            n = conv.kernel_size[0] * conv.kernel_size[1] * conv.out_channels
+            nn.init.normal_(conv.weight, std=math.sqrt(2 / n))
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
+
+
+for part in (backbone, fpn, regression_model, classification_model):
+    initialise(part)
+weight = fpn.output3.weight
+print(
+    "formula:", round(math.sqrt(2 / (3 * 3 * 256)), 4), "measured:", round(weight.std().item(), 4)
+)
+
+# %% [markdown]
+# (The paper says a fixed deviation of 0.01 for the new layers, and so does a comment in the public code that the walkthrough describes. Its code does what you see here.)
+#
+# ### The prior
+#
+# The last layer of the classes is different: at the start every class shall have the probability π = 0.01 everywhere. The bias does that, if the weights are 0. But look what weights of exactly 0 would do on the way back: what a layer hands down is its weights times what came from above, and 0 times anything is 0. Only the output layers would learn from step 1. So we make the weights tiny instead, 10⁻⁸: no probability notices, and every layer gets a gradient.
+
+# %%
+prior = 0.01
+for model in (regression_model, classification_model):
+    nn.init.normal_(model.output.weight, std=1e-8)
+bias = -math.log((1 - prior) / prior)
+nn.init.constant_(classification_model.output.bias, bias)
+print("bias:", round(bias, 3), "probability:", round(1 / (1 + math.exp(-bias)), 4))
+
+# %% [markdown]
+# ### Frozen batch norm
+#
+# In training, batch norm measures mean and deviation on the batch. A detector's images are large and its batches small; two images are too few to measure on. So batch norm is **frozen**: it keeps the mean, deviation, scale and shift that it has. In PyTorch it would measure again as soon as anybody calls `train()`. Ours stays frozen:
+
+
+# %%
+def batch_norms(module):
+    return [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
+
+
+backbone.train()
+print("measuring, before:", sum(bn.training for bn in batch_norms(backbone)), "of 53")
+backbone.freeze_bn()
+backbone.train()
+print("measuring, frozen:", sum(bn.training for bn in batch_norms(backbone)), "of 53")
+print("learning, frozen: ", sum(bn.weight.requires_grad for bn in batch_norms(backbone)), "of 53")
+
+# %% [markdown]
+# Frozen batch norm makes sense when the backbone comes with trained weights. If it starts from random numbers, as in notebook 00, let it learn: `freeze_bn=False`.
+#
+# ## Forward
+#
+# Now line by line, as the walkthrough has it. Each line prints what leaves it, and the tests hold it to the walkthrough's number. We run it without gradients first.
+
+# %%
+with torch.no_grad():
+    x = backbone.maxpool(backbone.relu(backbone.bn1(backbone.conv1(images))))
+    print("x ", shape(x), shape(x) == [2, 64, 160, 208])
+    x1 = backbone.layer1(x)
+    print("x1", shape(x1), shape(x1) == [2, 256, 160, 208])
+    x2 = backbone.layer2(x1)
+    print("x2", shape(x2), shape(x2) == [2, 512, 80, 104])
+    x3 = backbone.layer3(x2)
+    print("x3", shape(x3), shape(x3) == [2, 1024, 40, 52])
+    x4 = backbone.layer4(x3)
+    print("x4", shape(x4), shape(x4) == [2, 2048, 20, 26])
+
+# %%
+with torch.no_grad():
+    features = fpn([x2, x3, x4])
+expected = [[80, 104], [40, 52], [20, 26], [10, 13], [5, 7]]
+for level, P, size in zip(range(3, 8), features, expected, strict=True):
+    print(f"P{level}", shape(P), shape(P) == [2, 256, *size])
+
+# %%
+with torch.no_grad():
+    regression = [regression_model(P) for P in features]
+    classification = [classification_model(P) for P in features]
+for level, r, c in zip(range(3, 8), regression, classification, strict=True):
+    print(f"P{level}", shape(r), shape(c))
+regression = torch.cat(regression, dim=1)
+classification = torch.cat(classification, dim=1)
+print("regression    ", shape(regression), shape(regression) == [2, 99765, 4])
+print("classification", shape(classification), shape(classification) == [2, 99765, 20])
+
+# %%
+boxes = anchors(images)
+print("anchors", shape(boxes), shape(boxes) == [99765, 4])
+p = classification.sigmoid()
+print(f"probabilities from {p.min():.4f} to {p.max():.4f}")
+losses = focal_loss(classification, regression, boxes, annotations)
+print({name: round(loss.item(), 2) for name, loss in losses.items()})
+
+# %% [markdown]
+# Two numbers, and both are near those that you computed in notebook 05 for the scene alone.
+#
+# ## The class
+
+
+# %%
+class RetinaNet(nn.Module):
+    def __init__(self, num_classes, block, layers):
+        super().__init__()
+        self.backbone = ResNet(block, layers)
+        self.fpn = PyramidFeatures(*self.backbone.out_channels)
+        self.regression_model = RegressionModel(256)
+        self.classification_model = ClassificationModel(256, num_classes=num_classes)
+        self.anchors = Anchors()
+        self.focal_loss = FocalLoss()
+
+        initialise(self)
+        for model in (self.regression_model, self.classification_model):
+            nn.init.normal_(model.output.weight, std=1e-8)
+        nn.init.constant_(self.classification_model.output.bias, -math.log(99))
+        self.backbone.freeze_bn()
+
+    def forward(self, images, annotations):
+        features = self.fpn(self.backbone(images))
+        regression = torch.cat([self.regression_model(P) for P in features], dim=1)
+        classification = torch.cat([self.classification_model(P) for P in features], dim=1)
+        return self.focal_loss(classification, regression, self.anchors(images), annotations)
+
+
+# %% [markdown]
+# ### Proof
+#
+# The package's `RetinaNet` does the same, and it also detects: without annotations, `model(images)` gives boxes. With the same weights the losses are the same, and so is the gradient of every parameter. A quarter of the scene is enough for that, and a ResNet-18.
+
+# %%
+small, small_annotations = to_batch([walkthrough_scene(160, 208), random_scene(1, 160, 208)])
+ours = RetinaNet(20, retinanet_lite.BasicBlock, [2, 2, 2, 2])
+package = retinanet_lite.retinanet_resnet18(num_classes=20)
+package.load_state_dict(ours.state_dict())
+
+a, b = ours(small, small_annotations), package(small, small_annotations)
+print("losses equal:", all(torch.allclose(a[name], b[name]) for name in a))
+sum(a.values()).backward()
+sum(b.values()).backward()
+pairs = [(p.grad, q.grad) for p, q in zip(ours.parameters(), package.parameters(), strict=True)]
+same = [torch.allclose(g, h, rtol=1e-3) for g, h in pairs if g is not None]
+print("gradients equal:", sum(same), "of", len(same))
+
+# %% [markdown]
+# ## The first step
+#
+# Now the package's model at full size, with a gradient. Two switches make it quicker, and change no number that is printed here. `channels_last` keeps the numbers of one cell side by side in memory, which is how convolutions like it on most CPUs and GPUs. And if there is a GPU, we use it.
+
+# %%
+device = "cuda" if torch.cuda.is_available() else "cpu"
+model = retinanet_lite.retinanet_resnet50(num_classes=20)
+model.to(device, memory_format=torch.channels_last)
+batch = images.to(device, memory_format=torch.channels_last)
+
+losses = model(batch, annotations.to(device))
+print({name: round(loss.item(), 2) for name, loss in losses.items()})
+sum(losses.values()).backward()
+
+# %% [markdown]
+# Which parts learn from this step, and how much? We take the length of the gradient of each part, all its numbers squared, summed, and the root of that.
+
+
+# %%
+def gradient_length(module):
+    squares = [p.grad.square().sum() for p in module.parameters() if p.grad is not None]
+    return math.sqrt(sum(square.item() for square in squares))
+
+
+named = {
+    "conv1": model.backbone.conv1,
+    "layer1": model.backbone.layer1,
+    "layer2": model.backbone.layer2,
+    "layer3": model.backbone.layer3,
+    "layer4": model.backbone.layer4,
+    "pyramid": model.fpn,
+    "regression, conv1 … 4": nn.ModuleList(list(model.regression_model.children())[:4]),
+    "regression, output": model.regression_model.output,
+    "classification, conv1 … 4": nn.ModuleList(list(model.classification_model.children())[:4]),
+    "classification, output": model.classification_model.output,
+}
+lengths = {name: gradient_length(part) for name, part in named.items()}
+show_gradients(lengths, "Who learns from the first step?")
+print("parts with a gradient:", sum(length > 0 for length in lengths.values()), "of", len(lengths))
+
+# %% [markdown]
+# All of them, and the two output layers most by far. That is sensible: as long as their weights are tiny, nothing below them can change an answer. With output weights of exactly 0, the other eight bars would be empty on this step:
+
+# %%
+model.zero_grad()
+nn.init.zeros_(model.regression_model.output.weight)
+nn.init.zeros_(model.classification_model.output.weight)
+corner, corner_annotations = to_batch([walkthrough_scene(160, 208)])  # small, to be quick
+sum(model(corner.to(device), corner_annotations.to(device)).values()).backward()
+left = {name: gradient_length(part) for name, part in named.items()}
+print("parts with a gradient:", [name for name, length in left.items() if length > 0])
+
+# %% [markdown]
+# ## Losses when learning, detections when not?
+#
+# In some libraries a model gives losses in `train()` mode and detections in `eval()` mode, and nobody gets a validation loss. Here what you ask for decides. Given annotations the model returns losses, given none it detects, in both modes:
+
+# %%
+model = retinanet_lite.retinanet_resnet18(num_classes=20).eval()
+with torch.no_grad():
+    print("eval, annotations:", list(model(small, small_annotations)))
+    print("eval, images only:", len(model(small)), "images, each", list(model(small)[0]))
+
+# %% [markdown]
+# Before training nothing is above the score threshold of 0.05. Let us lower it, and look what an untrained model would say:
+
+# %%
+model.detection.score_threshold = 0.005
+model.detection.max_detections = 12
+scene = walkthrough_scene(160, 208)
+detections = model(small)[0]
+print(
+    "detections:",
+    len(detections["boxes"]),
+    "scores all 0.01:",
+    bool((detections["scores"] - 0.01).abs().max() < 1e-4),
+)
+show_detections(scene, detections, "What does it detect before it has learned?")
+
+# %% [markdown]
+# Twelve anchors, each as good as any other, with whatever class comes first. This is the start. Notebook 00 showed where 60 steps lead.
+#
+# ### Play with it
+#
+# The walkthrough's table, for any image size. Try 417×333, or the smallest, 32×32.
+
+
+# %%
+resnet18 = retinanet_lite.retinanet_resnet18(num_classes=20)
+
+
+def explore(height, width):
+    table = trace(resnet18, height, width, batch_size=1)
+    for name in ("C3", "C5", "P3", "P7", "regression", "classification"):
+        print(f"{name:15}", list(table[name].shape))
+
+
+# %% tags=["nbval-ignore-output"]
+_ = interact(
+    explore,
+    height=IntSlider(640, 32, 1024, continuous_update=False),
+    width=IntSlider(832, 32, 1024, continuous_update=False),
+)
+
+# %%
+explore(417, 333)
+
+# %% [markdown]
+# ## Exercise 1 (5 min)
+#
+# Write `prior_bias(prior)`: the bias that makes the sigmoid give `prior`.
+#
+# *Hint: solve 1 / (1 + e⁻ᵇ) = π for b.*
+
+
+# %%
+def prior_bias(prior): ...  # your turn
+
+
+check_prior_bias(prior_bias)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def prior_bias(prior):
+#     return -math.log((1 - prior) / prior)
+# ```
+# </details>
+#
+# ## Exercise 2 (10 min)
+#
+# You are given `rows` [B, N, V] for an image of height×width, all levels in one list. Write `split_levels(rows, height, width)`: it returns a list of five tensors, one a level.
+#
+# *Hint: `torch.split(x, sizes, dim=1)` cuts along the rows; a cell has nine.*
+
+
+# %%
+def split_levels(rows, height, width): ...  # your turn
+
+
+check_split_levels(split_levels)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def split_levels(rows, height, width):
+#     sizes = [9 * -(-height // s) * -(-width // s) for s in (8, 16, 32, 64, 128)]
+#     return list(torch.split(rows, sizes, dim=1))
+# ```
+# </details>
+#
+# ## What to remember
+#
+# 1. Image → C3 … C5 → P3 … P7 → logits and deltas of 99,765 anchors → two losses, or detections.
+# 2. He initialisation, biases 0, a prior of 0.01, output weights that are tiny but not 0, frozen batch norm.
+# 3. `model(images, annotations)` gives losses, `model(images)` detects, in either mode.
+#
+# In the paper: RetinaNet §4 and figure 3; §4.1 for the initialisation.
+#
+# You have now seen every tensor of the walkthrough. To read it once more in one piece, see [docs/walkthrough.md](../docs/walkthrough.md).

@@ -1,0 +1,123 @@
+"""The notebooks as they are committed: run from top to bottom, in step with their scripts, small.
+
+`pytest --nbval notebooks/` runs them and compares their outputs; what it lets through is here.
+"""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import jupytext
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+HERE = Path(__file__).parents[1] / "notebooks"
+NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
+SCRIPTS = sorted((HERE / "scripts").glob("*.py"))
+
+# the only tags that a cell may have, and why
+ALLOWED_TAGS = {
+    "nbval-ignore-output": "an explorer: the messages of sliders depend on the browser's answers",
+}
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return nbformat.read(path, as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook):
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def figures(notebook):
+    for output in outputs(notebook):
+        if "image/png" in output.get("data", {}):
+            yield Image.open(io.BytesIO(base64.b64decode(output.data["image/png"])))
+
+
+def test_every_notebook_has_its_script_and_they_are_numbered_from_00():
+    names = [path.stem for path in NOTEBOOKS]
+    assert names == [path.stem for path in SCRIPTS]
+    assert [name[:2] for name in names] == [f"{number:02}" for number in range(len(names))]
+
+
+def test_notebook_and_script_are_in_step(path, notebook):
+    """If this fails: edit the script, then `make notebooks`."""
+    script = jupytext.read(HERE / "scripts" / f"{path.stem}.py")
+
+    def essence(cells):
+        return [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in cells]
+
+    assert essence(notebook.cells) == essence(script.cells)
+
+
+def test_notebook_was_run_from_top_to_bottom(notebook):
+    counts = [cell.execution_count for cell in code_cells(notebook)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+def test_no_error_or_warning_is_stored(notebook):
+    for output in outputs(notebook):
+        assert output.output_type != "error"
+        assert output.get("name") != "stderr", output.text
+
+
+def test_no_output_names_a_device_an_address_or_a_path(notebook):
+    for output in outputs(notebook):
+        text = output.get("text", "") or output.get("data", {}).get("text/plain", "")
+        assert not re.search(r"cuda|cpu\b|0x[0-9a-f]{6}|/tmp|/home|/root", text), text
+
+
+def test_notebook_shows_figures_and_none_is_blank(notebook):
+    shown = list(figures(notebook))
+    assert len(shown) >= 2
+    for image in shown:
+        assert np.asarray(image.convert("L")).std() > 5
+
+
+def test_no_widget_state_is_stored(notebook):
+    assert "widgets" not in notebook.metadata
+    for output in outputs(notebook):
+        assert not any("widget" in kind for kind in output.get("data", {}))
+
+
+def test_notebook_is_small(path):
+    assert path.stat().st_size < 1_500_000
+
+
+def test_only_explorers_are_exempt_from_the_comparison(notebook):
+    cells = code_cells(notebook)
+    for position, cell in enumerate(cells):
+        tags = cell.metadata.get("tags", [])
+        assert set(tags) <= set(ALLOWED_TAGS)
+        assert bool(tags) == ("interact(" in cell.source)
+        if tags:  # whoever can't move it sees a figure or a table all the same
+            assert cells[position + 1].outputs
+
+
+def test_links_lead_somewhere(path, notebook):
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^)#]+)\)", cell.source):
+                if not target.startswith("http"):
+                    assert (path.parent / target).exists(), target
+
+
+def test_headings_go_down_one_level_at_a_time(notebook):
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    levels = [len(marks) for marks in re.findall(r"^(#+) ", text, flags=re.MULTILINE)]
+    assert levels[0] == 1 and levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
