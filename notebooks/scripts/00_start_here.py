@@ -16,8 +16,9 @@ from torchvision.ops import box_iou
 from retinanet_lite import BasicBlock, RetinaNet, retinanet_resnet50
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
+from retinanet_lite.learn.diagrams import show_map, show_model
 from retinanet_lite.learn.exercises import check_describe
-from retinanet_lite.learn.figures import show_detections, show_map, show_scene
+from retinanet_lite.learn.figures import show_detections, show_scene
 from retinanet_lite.learn.trace import trace
 
 _ = torch.manual_seed(0)
@@ -107,7 +108,7 @@ _ = ax.legend()
 # %% [markdown]
 # ## It detects
 #
-# The same call as before, and now there are boxes. The figure shows those with a score above 0.5.
+# The same call as before, and now there are boxes. The figure shows those with a score above 0.5. (Training is not the same to the last digit on every computer. On yours a box may be there that is not here.)
 
 # %%
 model.eval()
@@ -178,7 +179,13 @@ show_map()
 print(trace(retinanet_resnet50(num_classes=20), height=640, width=832, batch_size=2))
 
 # %% [markdown]
-# How to read a row: `output` is the shape of the tensor that leaves a part. For a grid that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` are the numbers that can be learned.
+# The same as a drawing:
+
+# %%
+show_model()
+
+# %% [markdown]
+# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` are the numbers that can be learned.
 #
 # Two things to notice. The image's 640 rows become 80, 40, 20, 10 and 5: each level halves the one before. And the rows of `regression` add up to 99,765: that is how many boxes the detector looks at in each image.
 

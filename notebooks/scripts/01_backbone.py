@@ -14,11 +14,11 @@ from torch import nn
 import retinanet_lite
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_output_size, check_receptive_field
 from retinanet_lite.learn.figures import (
     plt,
     show_features,
-    show_map,
     show_receptive_field,
 )
 

@@ -14,8 +14,9 @@ from torch import nn
 import retinanet_lite
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.learn.diagrams import show_map, show_pyramid
 from retinanet_lite.learn.exercises import check_level_size, check_merge
-from retinanet_lite.learn.figures import plt, show_cells, show_features, show_map
+from retinanet_lite.learn.figures import plt, show_cells, show_features
 
 _ = torch.manual_seed(0)
 show_map(here="pyramid")
@@ -105,6 +106,12 @@ print("P7", shape(P7), shape(P7) == [2, 256, 5, 7])
 for level in range(3, 8):
     stride = 2**level
     print(f"P{level}: {-(-640 // stride)} × {-(-832 // stride)}")  # −(−a // b) rounds up
+
+# %% [markdown]
+# That is the whole pyramid:
+
+# %%
+show_pyramid()
 
 # %% [markdown]
 # ## Odd sizes

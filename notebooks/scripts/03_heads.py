@@ -14,8 +14,9 @@ from torch import nn
 import retinanet_lite
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
+from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_row_of, check_to_rows
-from retinanet_lite.learn.figures import ANCHOR, OBJECT, add_boxes, plt, show_image, show_map
+from retinanet_lite.learn.figures import ANCHOR, OBJECT, add_boxes, plt, show_image
 
 _ = torch.manual_seed(0)
 show_map(here="heads")

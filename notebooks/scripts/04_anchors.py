@@ -13,8 +13,9 @@ from torchvision.ops import box_iou
 import retinanet_lite
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
+from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_anchor_shape, check_count_anchors
-from retinanet_lite.learn.figures import plt, show_anchors, show_map, show_table
+from retinanet_lite.learn.figures import plt, show_anchors, show_table
 
 _ = torch.manual_seed(0)
 show_map(here="anchors")

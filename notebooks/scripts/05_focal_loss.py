@@ -17,12 +17,12 @@ from torchvision.ops import box_iou
 import retinanet_lite
 from retinanet_lite.data.batches import to_annotations
 from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
+from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_focal, check_iou, check_targets
 from retinanet_lite.learn.figures import (
     plt,
     show_delta,
     show_focal_curves,
-    show_map,
     show_matching,
     show_shares,
 )

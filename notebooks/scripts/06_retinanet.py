@@ -24,8 +24,9 @@ from retinanet_lite import (
 )
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_prior_bias, check_split_levels
-from retinanet_lite.learn.figures import show_detections, show_gradients, show_map
+from retinanet_lite.learn.figures import show_detections, show_gradients
 from retinanet_lite.learn.trace import trace
 
 _ = torch.manual_seed(0)

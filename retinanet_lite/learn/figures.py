@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
@@ -27,9 +27,6 @@ IGNORED = {"edgecolor": "#E69F00", "linestyle": ":", "linewidth": 1.4}
 NEGATIVE = {"edgecolor": "#7F7F7F", "linestyle": "-", "linewidth": 0.6}
 DETECTION = {"edgecolor": "#CC79A7", "linestyle": "-", "linewidth": 2.0}
 LEVELS = ("#440154", "#3B528B", "#21918C", "#5EC962", "#C8B400")  # P3 … P7
-
-STATIONS = ("image", "backbone", "pyramid", "heads", "anchors", "loss", "detector")
-GIVES = ("[B, 3, H, W]", "C3 … C5", "P3 … P7", "logits, deltas", "N boxes", "two numbers", "")
 
 
 def pixels(image: Tensor) -> np.ndarray:
@@ -86,30 +83,6 @@ def show_detections(
         )
     ]
     add_boxes(ax, detections["boxes"], DETECTION, texts)
-
-
-def show_map(here: str | None = None) -> None:
-    """The detector's parts in the order of the data, with a mark on the one in hand."""
-    if here not in (None, *STATIONS):
-        raise ValueError(f"here must be one of {STATIONS}; got {here!r}")
-    _, ax = plt.subplots(figsize=(9.6, 1.3), layout="constrained")
-    for i, (name, gives) in enumerate(zip(STATIONS, GIVES, strict=True)):
-        colour = OBJECT["edgecolor"] if name == here else "#ECEFF1"
-        ax.add_patch(
-            FancyBboxPatch((i * 1.5, 0), 1.0, 0.6, boxstyle="round,pad=0.06", color=colour)
-        )
-        text_colour = "white" if name == here else "black"
-        ax.text(i * 1.5 + 0.5, 0.3, name, ha="center", va="center", color=text_colour)
-        ax.text(i * 1.5 + 0.5, -0.33, gives, ha="center", va="center", fontsize=8, color="#455A64")
-        if i + 1 < len(STATIONS):
-            ax.annotate("", (i * 1.5 + 1.42, 0.3), (i * 1.5 + 1.08, 0.3), arrowprops=ARROW)
-        if name == here:
-            ax.text(i * 1.5 + 0.5, 0.88, "you are here", ha="center", va="center", fontsize=8)
-    ax.set(xlim=(-0.2, len(STATIONS) * 1.5 - 0.3), ylim=(-0.55, 1.05))
-    ax.axis("off")
-
-
-ARROW = {"arrowstyle": "-|>", "color": "#455A64"}
 
 
 def show_features(image: Tensor, features: dict[str, Tensor], title: str = "") -> None:

@@ -1,0 +1,142 @@
+"""Diagrams: how the data flows through the detector. Used by the notebooks and the documents.
+
+Like the figures, a function draws into pyplot's current figure and returns nothing.
+"""
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.patches import FancyBboxPatch
+
+from .figures import LEVELS, OBJECT
+
+PALE = "#ECEFF1"
+DARK = "#455A64"
+ARROW = {"arrowstyle": "-|>", "color": DARK, "shrinkA": 0, "shrinkB": 0}
+
+NAMES = ("P3", "P4", "P5", "P6", "P7")
+STATIONS = ("image", "backbone", "pyramid", "heads", "anchors", "loss", "detector")
+GIVES = ("[B, 3, H, W]", "C3 … C5", "P3 … P7", "logits, deltas", "N boxes", "two numbers", "")
+
+
+def show_map(here: str | None = None) -> None:
+    """The detector's parts in the order of the data, with a mark on the one in hand."""
+    if here not in (None, *STATIONS):
+        raise ValueError(f"here must be one of {STATIONS}; got {here!r}")
+    ax = diagram(9.6, 1.3, 14.4, 2.1)
+    for i, (name, gives) in enumerate(zip(STATIONS, GIVES, strict=True)):
+        x = 1.0 + 2.05 * i
+        box(ax, x, 1.1, 1.5, 0.8, name, OBJECT["edgecolor"] if name == here else PALE)
+        ax.text(x, 0.35, gives, ha="center", va="center", fontsize=8, color=DARK)
+        if name != STATIONS[-1]:
+            arrow(ax, (x + 0.75, 1.1), (x + 1.3, 1.1))
+        if name == here:
+            ax.text(x, 1.8, "you are here", ha="center", va="center", fontsize=8)
+
+
+def show_model() -> None:
+    """From the image to the rows of all anchors, and to losses or detections."""
+    ax = diagram(10.5, 4.6, 14.2, 6.2)
+    box(ax, 0.95, 4.9, 1.7, 0.8, "images\n[2, 3, 640, 832]")
+    maps = ("C3\n[2, 512, 80, 104]", "C4\n[2, 1024, 40, 52]", "C5\n[2, 2048, 20, 26]")
+    sizes = ("80, 104", "40, 52", "20, 26", "10, 13", "5, 7")
+    height = [4.9, 3.85, 2.8, 1.75, 0.7]
+    for y, text in zip(height, maps, strict=False):
+        box(ax, 3.5, y, 1.9, 0.8, text)
+    for y, name, size, colour in zip(height, NAMES, sizes, LEVELS, strict=True):
+        box(ax, 6.2, y, 1.9, 0.8, f"{name}\n[2, 256, {size}]", colour)
+        ax.plot([7.15, 7.6], [y, y], color=DARK, linewidth=1)
+    arrow(ax, (1.8, 4.9), (2.55, 4.9))
+    for above, below in zip(height[:2], height[1:3], strict=True):
+        arrow(ax, (3.5, above - 0.4), (3.5, below + 0.4))
+    for y in height[:3]:
+        arrow(ax, (4.45, y), (5.25, y))
+    for below, above in zip(height[1:3], height[:2], strict=True):
+        arrow(ax, (6.2, below + 0.4), (6.2, above - 0.4))
+    arrow(ax, (4.2, 2.4), (5.25, 1.75))
+    arrow(ax, (6.2, 1.35), (6.2, 1.1))
+    ax.plot([7.6, 7.6], [height[-1], height[0]], color=DARK, linewidth=1)
+    for y, name, rows in (
+        (4.4, "classification\nhead", "[2, 99765, 20]\nlogits"),
+        (2.8, "regression\nhead", "[2, 99765, 4]\ndeltas"),
+    ):
+        arrow(ax, (7.6, y), (8.0, y))
+        box(ax, 8.75, y, 1.5, 0.8, name)
+        arrow(ax, (9.5, y), (9.9, y))
+        box(ax, 10.65, y, 1.5, 0.8, rows, "#FFFFFF")
+        ax.plot([11.4, 11.8], [y, y], color=DARK, linewidth=1)
+    box(ax, 10.65, 1.2, 1.5, 0.8, "[99765, 4]\nanchors", "#FFFFFF")
+    ax.plot([11.4, 11.8], [1.2, 1.2], color=DARK, linewidth=1)
+    ax.plot([11.8, 11.8], [1.2, 4.4], color=DARK, linewidth=1)
+    arrow(ax, (11.8, 3.6), (12.2, 3.6))
+    box(ax, 13.15, 3.6, 1.85, 0.9, "two losses\n(with annotations)")
+    arrow(ax, (11.8, 2.0), (12.2, 2.0))
+    box(ax, 13.15, 2.0, 1.85, 0.9, "detections\n(without)")
+    for x, text in (
+        (0.95, "batch"),
+        (3.5, "backbone"),
+        (6.2, "pyramid"),
+        (8.75, "heads"),
+        (10.65, "one row an anchor"),
+        (13.15, "what you asked for"),
+    ):
+        ax.text(x, 5.8, text, ha="center", va="center", fontsize=10, fontweight="bold")
+
+
+def show_pyramid() -> None:
+    """Lateral, top-down and output convolutions; P6 and P7."""
+    ax = diagram(9.5, 4.8, 12, 6.2)
+    height = [5.0, 3.9, 2.8, 1.7, 0.6]
+    maps = ("C3\n512 · 80 · 104", "C4\n1024 · 40 · 52", "C5\n2048 · 20 · 26")
+    sizes = ("80 · 104", "40 · 52", "20 · 26", "10 · 13", "5 · 7")
+    for y, text, merged in zip(height, maps, ("M3", "M4", "M5"), strict=False):
+        box(ax, 1.2, y, 1.8, 0.75, text)
+        arrow(ax, (2.1, y), (5.1, y) if merged == "M5" else (4.55, y), "lateral 1×1")
+        if merged != "M5":
+            ax.text(4.75, y, "+", ha="center", va="center", fontsize=14)
+            arrow(ax, (4.92, y), (5.1, y))
+        box(ax, 5.75, y, 1.3, 0.75, merged + "\n256", "#FFFFFF")
+        arrow(ax, (6.4, y), (9.2, y), "output 3×3")
+    for below, above in zip(height[1:3], height[:2], strict=True):
+        ax.annotate(
+            "",
+            (4.75, above - 0.18),
+            (5.4, below + 0.375),
+            arrowprops=ARROW,
+        )
+        ax.text(5.3, (above + below) / 2, "enlarge", fontsize=8, color=DARK, va="center")
+    for y, name, size, colour in zip(height, NAMES, sizes, LEVELS, strict=True):
+        box(ax, 10.1, y, 1.8, 0.75, f"{name}\n256 · {size}", colour)
+    ax.plot([1.2, 1.2, 1.3], [height[2] - 0.375, height[3], height[3]], color=DARK, linewidth=1)
+    arrow(ax, (1.25, height[3]), (9.2, height[3]), "3×3, stride 2")
+    arrow(ax, (10.1, height[3] - 0.375), (10.1, height[4] + 0.375), "ReLU, 3×3, stride 2")
+    for x, text in ((1.2, "backbone"), (5.75, "merged"), (10.1, "pyramid")):
+        ax.text(x, 5.85, text, ha="center", va="center", fontsize=10, fontweight="bold")
+
+
+def diagram(width: float, height: float, xmax: float, ymax: float) -> Axes:
+    _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    ax.set(xlim=(0, xmax), ylim=(0, ymax))
+    ax.axis("off")
+    return ax
+
+
+def box(ax: Axes, x: float, y: float, w: float, h: float, text: str, colour: str = PALE) -> None:
+    """A rounded box around the centre (x, y)."""
+    style = "round,pad=0,rounding_size=0.08"
+    ax.add_patch(
+        FancyBboxPatch(
+            (x - w / 2, y - h / 2), w, h, boxstyle=style, facecolor=colour, edgecolor=DARK
+        )
+    )
+    dark = colour in LEVELS[:3] or colour == OBJECT["edgecolor"]
+    ax.text(x, y, text, ha="center", va="center", fontsize=9, color="white" if dark else "black")
+
+
+def arrow(ax: Axes, start: tuple[float, float], end: tuple[float, float], text: str = "") -> None:
+    ax.annotate("", end, start, arrowprops=ARROW)
+    if text:
+        x, y = (start[0] + end[0]) / 2, (start[1] + end[1]) / 2
+        if start[0] == end[0]:  # beside a vertical arrow, above a level one
+            ax.text(x + 0.08, y, text, ha="left", va="center", fontsize=8, color=DARK)
+        else:
+            ax.text(x, y + 0.06, text, ha="center", va="bottom", fontsize=8, color=DARK)
