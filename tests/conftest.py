@@ -8,8 +8,8 @@ from retinanet_lite import BasicBlock, RetinaNet
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import Scene, random_scene, walkthrough_scene
 
-# two are as fast as many on models this small, and leave room for other work
-torch.set_num_threads(min(2, torch.get_num_threads()))
+# one thread does for models this small, and waits for no other where other work runs beside
+torch.set_num_threads(1)
 
 # the same examples on every run; a first call may be slow, so no deadline
 settings.register_profile("suite", max_examples=25, deadline=None, derandomize=True)
