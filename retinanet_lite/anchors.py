@@ -24,7 +24,8 @@ class Anchors(nn.Module):
     pixels, float32, with N = Σ ⌈H/stride⌉ · ⌈W/stride⌉ · A and A = len(ratios) · len(scales).
     Levels come one after the other, cells row by row, in a cell all scales of the first ratio,
     then of the next. An anchor may stick out of the image. Anchors of one image size are computed
-    once and handed out again: do not write into them.
+    once and handed out again: do not write into them. For half precision use autocast; a model
+    that is cast to it as a whole would round its anchors.
     """
 
     def __init__(
@@ -35,10 +36,11 @@ class Anchors(nn.Module):
         size: float = 4.0,
     ) -> None:
         super().__init__()
-        if not ratios or not scales or min(*ratios, *scales, size) <= 0:
+        if not (levels and ratios and scales) or min(*ratios, *scales, size) <= 0:
             raise ValueError(
-                f"an anchor's ratios, scales and size must be positive numbers, at least one "
-                f"ratio and one scale; got ratios={ratios}, scales={scales}, size={size}"
+                f"ratios, scales and size must be positive numbers, and there must be at least "
+                f"one level, ratio and scale; got levels={levels}, ratios={ratios}, "
+                f"scales={scales}, size={size}"
             )
         self.levels = tuple(levels)
         self.strides = tuple(2**level for level in levels)

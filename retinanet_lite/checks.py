@@ -11,8 +11,8 @@ def check_images(images: Tensor) -> None:
     if images.dim() != 4 or images.shape[1] != 3 or len(images) == 0:
         raise ValueError(
             f"images must be [B, 3, H, W]: a batch of RGB images; got {list(images.shape)}. "
-            f"One image: image[None]. A grey one: image.expand(3, -1, -1). "
-            f"Height, width, channels last: image.permute(2, 0, 1)."
+            f"One image: image[None]. A grey one: image.expand(3, -1, -1). With transparency "
+            f"(RGBA): image[:3]. Height, width, channels last: image.permute(2, 0, 1)."
         )
     if not images.is_floating_point():
         raise ValueError(

@@ -60,8 +60,10 @@ class Detection(nn.Module):
             for each image {"boxes": [n, 4] in pixels, "scores": [n], "labels": [n] int64}
         """
         return [
-            self.detect_image(logits.float(), deltas.float(), anchors, level_counts, images)
-            for logits, deltas in zip(classification, regression, strict=True)
+            self.detect_image(logits, deltas, anchors, level_counts, images)
+            for logits, deltas in zip(
+                classification.to(anchors), regression.to(anchors), strict=True
+            )
         ]
 
     def detect_image(

@@ -61,6 +61,11 @@ class RetinaNet(nn.Module):
         self.backbone = ResNet(block, layers)
         self.fpn = PyramidFeatures(*self.backbone.out_channels, feature_size)
         self.anchors = anchors or Anchors()
+        if self.anchors.levels != (3, 4, 5, 6, 7):
+            raise ValueError(
+                f"the pyramid has levels 3 to 7, so the anchors need the same; "
+                f"got Anchors(levels={self.anchors.levels})"
+            )
         num_anchors = self.anchors.num_anchors
         # classification and regression share their form, not their parameters
         self.regression_model = RegressionModel(feature_size, num_anchors, feature_size)
@@ -85,7 +90,8 @@ class RetinaNet(nn.Module):
         comment and the paper name a fixed deviation of 0.01 for the new ones. Biases are 0, but
         the class logits start at −log((1 − π) / π), whose sigmoid is π. The weights of both output
         convolutions are 0 in the walkthrough, so that step 1 teaches nothing below them; here
-        they are as good as 0, and every parameter has a gradient from step 1 on.
+        they are as good as 0, and every parameter has a gradient from step 1 on. (Not under float16
+        autocast, where they round to 0; bfloat16 keeps them.)
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

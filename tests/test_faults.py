@@ -115,7 +115,6 @@ def test_fault_11_anchors_are_computed_once_and_without_numpy(tiny):
     assert "numpy" not in imported
 
 
-@pytest.mark.xfail(strict=True, reason="the message has no word on four channels yet")
 def test_fault_13_an_image_with_transparency_is_told_to_drop_it(tiny):
     with pytest.raises(ValueError, match=r"got \[1, 4, 64, 64\].*RGBA.*image\[:3\]"):
         tiny(torch.zeros(1, 4, 64, 64))

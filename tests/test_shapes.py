@@ -3,7 +3,6 @@
 import hashlib
 
 import numpy as np
-import PIL
 import pytest
 import torch
 from hypothesis import given
@@ -40,10 +39,6 @@ def test_the_same_seed_draws_the_same_scene_and_another_another():
     assert not torch.equal(first.image, other.image)
 
 
-@pytest.mark.skipif(
-    tuple(map(int, PIL.__version__.split(".")[:2])) < (11, 2),
-    reason="an older Pillow draws some pixels at the edges of polygons otherwise",
-)
 def test_a_scene_is_the_same_to_the_bit_on_every_machine(scene):
     assert sha256(random_scene(0)) == (
         "e38f6ef89a35ddce3991c3f19199617647c8d24a04e2c9c96446d1978cb72883"
@@ -160,3 +155,9 @@ def test_in_a_scene_of_128_by_128_no_object_hides_another():
         np.fill_diagonal(covered, 0)
         assert len(boxes) >= 3
         assert covered.max() < 0.5
+
+
+@pytest.mark.parametrize("classes", [("cube",), ("star", "cube"), ()])
+def test_a_class_that_is_not_drawn_is_named_together_with_those_that_are(classes):
+    with pytest.raises(ValueError, match=r"classes must be some of \('disc', .*'leaf'\); got"):
+        random_scene(0, classes=classes)

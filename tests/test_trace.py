@@ -88,3 +88,12 @@ def test_tracing_leaves_the_model_as_it_was(tiny):
 def test_other_anchors_show_in_the_rows(make_tiny):
     model = make_tiny(anchors=Anchors(ratios=(1.0,), scales=(1.0, 2.0)))
     assert trace(model, 64, 64)["regression P3"].shape == (2, 8 * 8 * 2, 4)
+
+
+def test_a_model_in_training_is_traced_and_stays_as_it_was(tiny):
+    tiny.freeze_bn(False)
+    tiny.train()
+    # one cell on the coarsest levels: batch norm in training would refuse a batch of one value
+    assert trace(tiny, 32, 32, batch_size=1)["C5"].shape[2:] == (1, 1)
+    assert tiny.training
+    assert all(parameter.device.type == "cpu" for parameter in tiny.parameters())

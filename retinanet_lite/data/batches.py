@@ -19,7 +19,7 @@ def normalize(images: Tensor) -> Tensor:
         images: [..., 3, H, W], uint8 from 0 to 255, or floating point from 0 to 1.
 
     Returns:
-        float32, the same shape
+        the same shape, float32; float64 stays
     """
     if not images.is_floating_point():
         images = images.to(torch.float32) / 255

@@ -1,6 +1,7 @@
 """Drawn scenes: images of twenty kinds of shapes, with the exact box of each.
 
-Nothing is downloaded, a seed gives the same scene everywhere, and any size can be drawn.
+Nothing is downloaded, a seed gives the same scene everywhere, and any size can be drawn. An object
+that sticks out of the image has the box of the whole object, cut off at the border.
 """
 
 import math
@@ -196,6 +197,9 @@ def random_scene(
             image's shorter side.
         classes: the names to draw from, out of `CLASSES`; labels are indices into this argument.
     """
+    unknown = set(classes) - set(CLASSES)
+    if unknown or not classes:
+        raise ValueError(f"classes must be some of {CLASSES}; got {classes}")
     rng = np.random.default_rng(seed)
     largest = largest or 0.6 * min(height, width)
     shapes: list[Shape] = []

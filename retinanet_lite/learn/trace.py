@@ -54,7 +54,7 @@ class Trace:
 
 def trace(model: RetinaNet, height: int = 640, width: int = 832, batch_size: int = 2) -> Trace:
     """What every stage of `model` gives for images [batch_size, 3, height, width]."""
-    model = copy.deepcopy(model).to("meta")
+    model = copy.deepcopy(model).to("meta").eval()
     backbone, fpn = model.backbone, model.fpn
     outputs: dict[nn.Module, list] = {}
 
