@@ -63,7 +63,7 @@ def draw(folder: Path, dpi: int = 110) -> None:
         anchors,
         matches,
         make_anchors.level_counts(640, 832),
-        "Where are the centres of the anchors that learn?",
+        "Which anchors learn an object, and which are ignored?",
     )
     save("matching.png")
 

@@ -3,9 +3,9 @@
 #
 # **In this notebook you watch a detector find thirteen objects in a picture, and you see the whole of it once, from pixels to boxes.**
 #
-# It takes about a minute on a laptop's CPU, and ten minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
+# It takes about a minute on a laptop's CPU, and 15 minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
 #
-# Run the cells one by one with Shift + Enter. Every line that a cell prints is checked by a test, so what you read here is what the code does.
+# Run the cells one by one with Shift + Enter. A test runs them all and compares every printed line, so what you read here is what the code does.
 
 # %%
 import matplotlib.pyplot as plt
@@ -17,13 +17,16 @@ from retinanet_lite import BasicBlock, RetinaNet, retinanet_resnet50
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map, show_model
-from retinanet_lite.learn.exercises import check_describe
+from retinanet_lite.learn.exercises import check_describe, check_edges
 from retinanet_lite.learn.figures import show_detections, show_scene
 from retinanet_lite.learn.trace import trace
 
 _ = torch.manual_seed(0)
+show_map()
 
 # %% [markdown]
+# These are the parts of the detector, in the order of the notebooks. At the end of this page you will know what each is for.
+#
 # ## A picture, and what is in it
 #
 # An object detector gets a picture and answers two questions at once: *what* is in it, and *where*.
@@ -69,10 +72,10 @@ model = RetinaNet(
 )
 model.eval()
 detections = model(images)[0]
-print("objects found:", len(detections["boxes"]))
+print("detections:", len(detections["boxes"]))
 
 # %% [markdown]
-# Nothing. It is not that it sees no candidates: it looks at 24,993 boxes, and asks of each whether it holds one of the 20 classes. But it says the same of all of them, a probability of 0.01, and only scores above 0.05 are reported.
+# None. It is not that it sees no candidates: it looks at 24,993 boxes, and asks of each whether it holds one of the 20 classes. But it says the same of all of them, a probability of 0.01, and only scores above 0.05 are reported. (`logits` and `deltas` are what it says of each candidate: a number for each class, and four numbers for the box. Notebook 03 makes them.)
 
 # %%
 logits, deltas, anchors = model.predict(images)
@@ -85,7 +88,7 @@ print("probabilities from", f"{probabilities.min():.4f}", "to", f"{probabilities
 #
 # Given images *and* annotations, the model returns its **losses**: two numbers that say how wrong it is, one about classes and one about boxes. To learn is to change the model's parameters, step by step, so that the losses fall.
 #
-# The next cell takes 60 such steps. It runs for about 20 seconds.
+# The next cell takes 60 such steps. It runs for 20 to 40 seconds.
 
 # %%
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
@@ -135,7 +138,9 @@ print("objects found:", hits.sum().item(), "of", len(hits))
 print("the star:", hits[0].item())
 
 # %% [markdown]
-# One honest word: this detector has seen a single picture, and knows it by heart. It would fail on the next one. To learn *stars* rather than *this star* takes many pictures, and a measure taken on pictures that it never saw. The later notebooks do that. What you have seen here is that the parts work together, which is the first thing to check of any detector.
+# All are found. That does not say that there is no box too many; a measure that counts those as well comes later.
+#
+# This detector has seen a single picture, and knows it by heart. It would fail on the next one. To learn *stars* rather than *this star* takes many pictures, and a measure taken on pictures that it never saw. The later notebooks do that. What you have seen here is that the parts work together, which is the first thing to check of any detector.
 #
 # ### Play with it
 #
@@ -153,21 +158,17 @@ def explore(threshold):
 # The same figure without a slider, for where a page can't be moved:
 
 # %%
-show_detections(scene, above(0.9), "Which scores are above 0.90?")
+show_detections(scene, above(0.05), "Which scores are above 0.05?")
 
 # %% [markdown]
 # ## What happened in between
 #
-# Between the picture and the boxes the data flows through six parts. The next notebooks take them one at a time:
-
-# %%
-show_map()
-
-# %% [markdown]
+# Between the picture and the boxes there are grids of numbers, each coarser than the one before. One place of such a grid is a **cell**. The next notebooks take the parts one at a time:
+#
 # | notebook | part | what it does |
 # |---|---|---|
 # | 01 | backbone | turns the image into three grids of features, C3, C4 and C5, each coarser than the last |
-# | 02 | pyramid | makes of them five grids, P3 to P7, that know *what* and *where* alike |
+# | 02 | pyramid | makes of them five grids, P3 to P7; the fine ones get back what the coarse ones know |
 # | 03 | heads | say at every cell of every grid which class is there, and how a box must move |
 # | 04 | anchors | are the boxes to start from: nine at every cell |
 # | 05 | loss | decides which anchor learns which object, and how wrong each answer is |
@@ -185,7 +186,7 @@ print(trace(retinanet_resnet50(num_classes=20), height=640, width=832, batch_siz
 show_model()
 
 # %% [markdown]
-# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` are the numbers that can be learned.
+# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid, that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` counts the model's weights. (53,120 of them, batch norm's, stay as they are; notebook 06 says why.)
 #
 # Two things to notice. The image's 640 rows become 80, 40, 20, 10 and 5: each level halves the one before. And the rows of `regression` add up to 99,765: that is how many boxes the detector looks at in each image.
 
@@ -218,6 +219,28 @@ check_describe(describe)
 # def describe(box):
 #     x1, y1, x2, y2 = box
 #     return (x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1
+# ```
+# </details>
+#
+# ## Exercise 2 (5 min)
+#
+# And the way back: write `edges(x, y, width, height)`, where x and y are the centre. It returns x1, y1, x2, y2.
+#
+# *Hint: half of the width lies to the left of the centre.*
+
+
+# %%
+def edges(x, y, width, height): ...  # your turn: return x1, y1, x2, y2
+
+
+check_edges(edges)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def edges(x, y, width, height):
+#     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 # ```
 # </details>
 #

@@ -15,7 +15,7 @@ import retinanet_lite
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_output_size, check_receptive_field
+from retinanet_lite.learn.exercises import check_friends_stem, check_padding_for
 from retinanet_lite.learn.figures import (
     plt,
     show_features,
@@ -26,7 +26,7 @@ _ = torch.manual_seed(0)
 show_map(here="backbone")
 
 # %% [markdown]
-# In these notebooks the images are a batch of two: the scene with the star, and a second one, so that no mistake hides in a batch of one. B stands for the number of images, H and W for their height and width.
+# In these notebooks the images are a batch of two: the scene with the star, drawn twice as large as in notebook 00, and a second one, so that no mistake hides in a batch of one. B stands for the number of images, H and W for their height and width.
 
 
 # %%
@@ -39,11 +39,11 @@ images, annotations = to_batch(scenes)
 print("[B, 3, H, W] =", shape(images))
 
 # %% [markdown]
-# `to_batch` has also **normalised** the images: from each colour it took the mean over the pictures of ImageNet, a large collection of photographs, and divided by the deviation. Numbers around zero are what networks learn from best.
+# `to_batch` has also **normalised** the images: it subtracted from each colour its mean over ImageNet, a large collection of photographs, and divided by its standard deviation. For a photograph that gives numbers around zero, which networks learn from best. (Our paper is paler than most photographs, so most of our numbers lie above 1.)
 #
 # ## What a feature is
 #
-# A feature map is a grid of numbers, and each number says how much the place around it looks like something. You can make one by hand. This 3×3 filter answers where the picture gets darker or brighter from left to right:
+# A **feature map** is a grid of numbers. One place of the grid is a **cell**, and its number says how much the place around it looks like something. You can make one by hand. This 3×3 filter answers where the picture gets darker or brighter from left to right:
 
 # %%
 edge = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
@@ -57,11 +57,11 @@ show_features(
 )
 
 # %% [markdown]
-# The star's steep sides light up, its level arms do not, and flat areas are dark. A network has thousands of such filters, finds their numbers by itself, and puts filters on top of filters: edges, then corners, then "the tip of a star", then "star".
+# Bright means a large answer, of either sign. The star's steep sides light up, its level arms do not, and flat areas are dark. A network has thousands of such filters, finds their numbers by itself, and puts filters on top of filters: edges, then corners, then "the tip of a star", then "star".
 #
 # ## The stem: two steps down
 #
-# The first layer has 64 filters of 7×7 over the three colours. Its **stride** is 2: it looks at every second place only, so its output has half the rows and columns. This line is the walkthrough's:
+# The network begins with its **stem**: a convolution, a batch norm, a ReLU and a max pool, each of which you will see in a moment. The convolution has 64 filters of 7×7 over the three colours. Its **stride** is 2: it looks at every second place only, so its output has half the rows and columns. This line is the walkthrough's (`bias=False`, because the batch norm that follows brings its own):
 
 # %%
 conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -69,7 +69,7 @@ x = conv1(images)
 print(shape(images), "→", shape(x))
 
 # %% [markdown]
-# Why 320? A filter of size k on n places, with p zeros put on each side, can stand at n + 2p − k + 1 places. With stride s it uses every s-th of them, beginning with the first:
+# Why 320? A filter of size k on n places, with p zeros put on each side (the **padding**), can stand at n + 2p − k + 1 places. With stride s it uses every s-th of them, beginning with the first:
 #
 # $$\text{output} = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1$$
 #
@@ -80,18 +80,18 @@ print("rows   ", (640 + 2 * 3 - 7) // 2 + 1)
 print("columns", (832 + 2 * 3 - 7) // 2 + 1)
 
 # %% [markdown]
-# Then come **batch norm**, which brings each channel to mean 0 and deviation 1, then a learned scale and shift; **ReLU**, which makes negative numbers 0; and a **max pool**, which keeps the greatest of each 3×3 neighbourhood, again at every second place.
+# Then come **batch norm**, which brings each channel to mean 0 and standard deviation 1 over all places of the batch, followed by a learned scale and shift; **ReLU**, which makes negative numbers 0; and a **max pool**, which keeps the greatest of each 3×3 neighbourhood, again at every second place.
 
 # %%
 bn1 = nn.BatchNorm2d(64)
 maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
 x = F.relu(bn1(x))
-print("after bn, relu", shape(x))
+print("after bn, relu", shape(x), shape(x) == [2, 64, 320, 416])
 x = maxpool(x)
-print("after maxpool ", shape(x))
+print("after maxpool ", shape(x), shape(x) == [2, 64, 160, 208])
 
 # %% [markdown]
-# After the stem, one cell stands for 4×4 pixels, and holds 64 numbers about them.
+# (`True` means: the same shape as in the walkthrough.) After the stem, one cell stands for 4×4 pixels, and holds 64 numbers about them.
 #
 # ## A residual block by hand
 #
@@ -107,7 +107,7 @@ y = F.relu(x + change)
 print(shape(x), "+", shape(change), "→", shape(y))
 
 # %% [markdown]
-# What is that good for? Take a block whose convolutions have learned nothing at all, with all weights 0. Without the shortcut, its output is 0 and everything that came before is lost. With it, the picture passes as it was:
+# What is that good for? Take a block whose convolutions have learned nothing at all, with all weights 0. Without the shortcut, its output is 0 and everything that came before is lost. With it, the picture passes as it was (the last ReLU changes nothing, since the stem's own ReLU has left no negative numbers):
 
 # %%
 conv_a.weight.data.zero_()
@@ -117,11 +117,28 @@ print("without the shortcut, anything left:", bool((change != 0).any()))
 print("with it, equal to the input:        ", torch.equal(F.relu(x + change), x))
 
 # %% [markdown]
-# So you can put 50 or 152 such layers on top of each other, and both the picture on its way up and the gradient on its way down come through.
+# So the picture comes through on its way up. And the gradient on its way back? Take 50 blocks, of two convolutions each and without batch norm, and see how much gradient arrives at the first:
+
+
+# %%
+def arriving_gradient(shortcut):
+    torch.manual_seed(0)
+    y = start = torch.rand(1, 16, 16, 16, requires_grad=True)
+    for _ in range(50):
+        a, b = [nn.Conv2d(16, 16, 3, padding=1, bias=False) for _ in range(2)]
+        y = F.relu(b(F.relu(a(y))) + (y if shortcut else 0))
+    y.sum().backward()
+    return start.grad.norm().item()
+
+
+print("anything arrives without the shortcut:", arriving_gradient(False) > 1e-6)
+print("anything arrives with it:             ", arriving_gradient(True) > 1e-6)
+
+# %% [markdown]
 #
 # ### The class
 #
-# This is the whole block. The only new thing is `downsample`: where a block has stride 2, its output is half as large as its input, and the two can't be added. Then the input takes a 1×1 convolution of the same stride first.
+# This is the whole block. `inplanes` are the channels that come in, `planes` the channels of its 3×3 convolutions. The only new thing is `downsample`: where a block changes the size or the number of channels, its output and its input can't be added. Then the input takes a 1×1 convolution of the same stride first.
 
 
 # %%
@@ -179,7 +196,7 @@ class Bottleneck(nn.Module):
 
 
 # %% [markdown]
-# ResNet-18 and -34 are made of `BasicBlock`, ResNet-50, -101 and -152 of `Bottleneck`. The number counts the layers with weights.
+# ResNet-18 and -34 are made of `BasicBlock`, ResNet-50, -101 and -152 of `Bottleneck`. The number counts the layers with weights: 50 = 1 + 3 · (3 + 4 + 6 + 3) + 1, where the last is a classifier that a detector has no use for.
 #
 # ## A stage
 #
@@ -200,7 +217,8 @@ def make_stage(block, inplanes, planes, blocks, stride):
 
 
 stage2 = make_stage(Bottleneck, inplanes=256, planes=128, blocks=4, stride=2)
-print(shape(stage2(torch.zeros(1, 256, 160, 208))))
+x2 = stage2(torch.zeros(2, 256, 160, 208))
+print(shape(x2), shape(x2) == [2, 512, 80, 104])
 
 # %% [markdown]
 # ## The whole backbone
@@ -265,7 +283,7 @@ print("C5", shape(C5), shape(C5) == [2, 2048, 20, 26])
 #
 # ## Look
 #
-# The weights are random, nothing has been learned. Even so the objects can be seen in every map, because random filters answer to edges too. And you see the price of going down: on C5 the star is four cells wide.
+# The weights are random, nothing has been learned. Even so the larger objects can be seen in every map, because random filters answer to edges too. (Brightness is the mean absolute value over all channels of a cell.) And you see the price of going down: on C5 the star is four cells wide, and the small square is lost.
 
 # %%
 show_features(
@@ -275,7 +293,7 @@ show_features(
 # %% [markdown]
 # ## How much does a cell see?
 #
-# One cell of C5 stands for 32×32 pixels. But it *sees* many more, since each convolution looks at the neighbours of the neighbours. The area that can change a cell is its **receptive field**. It can be counted. A filter of size k widens the field by (k − 1) cells of its input, and one cell of its input is as many pixels wide as all strides before it, multiplied.
+# One cell of C5 stands for 32×32 pixels. But it *sees* many more, since each convolution looks at the neighbours of the neighbours. The area that can change a cell is its **receptive field**. It can be counted. A filter of size k widens the field by (k − 1) cells of its input, and one cell of its input is as many pixels wide as all strides before it, multiplied. The first layer, 7×7, sees 7 pixels: 1 + 6 · 1. The max pool, 3×3, walks over cells that are 2 pixels wide: 7 + 2 · 2 = 11. And so on; 1×1 filters add nothing.
 
 
 # %%
@@ -301,7 +319,7 @@ for name, stage in [("C3", 2), ("C4", 3), ("C5", 4)]:
     print(name, "sees", receptive_field(layers_to(stage)), "pixels in each direction")
 
 # %% [markdown]
-# Is that so? It can be measured. The gradient of one cell by the image is not zero exactly at those pixels that can change the cell. We take the cell of C4 that holds the centre of the star, (420, 257), and let the gradient tell.
+# Is that so? It can be measured. The gradient of one cell with respect to the image differs from zero only at pixels that can change the cell. We take the cell of C4 that holds the centre of the star, (420, 257), and let the gradient tell. (`eval()` makes batch norm use stored averages. If it took them from the batch, every pixel would change every cell.)
 
 # %%
 x = images[:1].clone().requires_grad_()
@@ -315,16 +333,16 @@ print("cell", (row, column), "of C4")
 seen_rows = influence.sum(dim=1).nonzero()
 seen_columns = influence.sum(dim=0).nonzero()
 height, width = [(seen.max() - seen.min() + 1).item() for seen in (seen_rows, seen_columns)]
-print("never beyond the field that we counted:", max(height, width) <= 267)
+print(f"measured: {height} × {width} pixels")
 cell = torch.tensor([column * 16, row * 16, column * 16 + 16, row * 16 + 16])
 show_receptive_field(scenes[0].image, influence, cell, "What does this cell of C4 see?")
 
 # %% [markdown]
-# The bright square is what the cell sees, and the small dashed box is the cell. A cell of C4 that stands for 16×16 pixels sees all of the star, and parts of its neighbours. That is how it can know that it lies on a *star*.
+# Just as counted. The bright square is what the cell sees, and the small box is the 16×16 pixels that it stands for. It sees all of the star, and parts of its neighbours. That is how it can know that it lies on a *star*.
 #
 # ### Play with it
 #
-# Move the cell, and choose the level. Which level sees enough to recognise the house, which is 294 pixels wide?
+# Move the cell, and choose the level. Which level sees enough to recognise the house, which is 386 pixels high?
 
 # %%
 FIELDS = {"C3": (8, 91), "C4": (16, 267), "C5": (32, 427)}  # stride, receptive field
@@ -354,50 +372,52 @@ _ = interact(
 explore("C5", row=13, column=5)
 
 # %% [markdown]
+# Only C5 does, with 427 pixels. C4 sees 267.
+#
 # ## Exercise 1 (5 min)
 #
-# Write `output_size(n, kernel, stride, padding)`: how many places does a convolution give along an axis of n places?
+# Which padding keeps the size? Write `padding_for(kernel)`: the padding with which a convolution of stride 1 gives as many places as it got. The kernel is odd: 1, 3, 5, 7 …
 #
-# *Hint: the formula is above, under "The stem". In Python, `//` divides and rounds down.*
+# *Hint: in the formula under "The stem", set s = 1 and let the output be n.*
 
 
 # %%
-def output_size(n, kernel, stride, padding): ...  # your turn
+def padding_for(kernel): ...  # your turn
 
 
-check_output_size(output_size)
+check_padding_for(padding_for)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def output_size(n, kernel, stride, padding):
-#     return (n + 2 * padding - kernel) // stride + 1
+# def padding_for(kernel):
+#     return (kernel - 1) // 2
 # ```
 # </details>
 #
 # ## Exercise 2 (10 min)
 #
-# A friend replaces the 7×7 convolution of the stem by three 3×3 convolutions, the first with stride 2. Write `friends_stem()`: a list of (kernel, stride), one for each of the friend's three layers. Then let `receptive_field` tell you whether the friend's stem sees as much as ours, 7 pixels.
+# A friend replaces the 7×7 convolution of the stem by three 3×3 convolutions, the first with stride 2, the others with stride 1. Does that see as much as the 7×7 alone, 7 pixels? Write `friends_stem()`. It returns two things: the list of (kernel, stride), one pair for each of the friend's layers, and their receptive field in pixels.
 #
-# *Hint: it need not be the same number.*
+# *Hint: `receptive_field` above takes such a list. Guess first.*
 
 
 # %%
-def friends_stem(): ...  # your turn
+def friends_stem(): ...  # your turn: return layers, field
 
 
-check_receptive_field(friends_stem)
+check_friends_stem(friends_stem)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
 # def friends_stem():
-#     return [(3, 2), (3, 1), (3, 1)]
+#     return [(3, 2), (3, 1), (3, 1)], 11
 # ```
 #
-# `receptive_field(friends_stem())` is 11: more than 7, because the second and third layer walk over cells that are already two pixels wide.
+# It sees more: 3 + 2 · 2 + 2 · 2 = 11. The second and third layer walk over cells that are already two pixels wide.
 # </details>
 #
 # ## What to remember

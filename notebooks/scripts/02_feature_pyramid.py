@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 · The feature pyramid
 #
-# **In this notebook you bring what C5 knows back down to C3, and get five grids that all know *what* and *where*: P3 to P7.**
+# **In this notebook you bring what C5 knows back down to C3, and get the pyramid: P3 to P5, which know *what* and *where* alike, and two coarser grids, P6 and P7, for the largest objects.**
 #
 # About 20 seconds on a CPU, and 25 minutes to read. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
 
@@ -15,11 +15,14 @@ import retinanet_lite
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map, show_pyramid
-from retinanet_lite.learn.exercises import check_level_size, check_merge
+from retinanet_lite.learn.exercises import check_count_cells, check_merge
 from retinanet_lite.learn.figures import plt, show_cells, show_features
 
 _ = torch.manual_seed(0)
 show_map(here="pyramid")
+
+# %% [markdown]
+# First the backbone's three grids, for the same two images as before. Its weights are random.
 
 
 # %%
@@ -39,9 +42,9 @@ print("C5", shape(C5))
 # %% [markdown]
 # ## The problem
 #
-# In our scene there is a square of 24 pixels and a house of 386. The square needs a fine grid: on C5, whose cells are 32 pixels wide, it is less than one cell. So let us find small objects on C3 and large ones on C5?
+# In our scene there is a square of 24 pixels and a house 386 pixels high. The square needs a fine grid: on C5, whose cells are 32 pixels wide, it is less than one cell. So let us find small objects on C3 and large ones on C5?
 #
-# C3 is fine, but it has gone through fewer layers. It knows *where* edges are, and little about *what* they belong to. C5 knows what, and has lost where. A **feature pyramid** gives each level both.
+# C3 is fine, but it has gone through fewer layers. It knows *where* edges are, and little about *what* they belong to. C5 knows what, and has lost where. A **feature pyramid** lends C5's knowledge to the finer levels, so that they have both.
 #
 # ## One width for all
 #
@@ -57,7 +60,7 @@ print(shape(C5), "→", shape(M5))
 # %% [markdown]
 # ## From C5 down to C4
 #
-# To lend C4 what C5 knows, stretch M5 to the size of C4, and add. Stretching here means: repeat each cell.
+# "Down" means towards the lower number, from coarse to fine. To lend C4 what C5 knows, stretch M5 to the size of C4, and add. Stretching here means: repeat each cell. The sums are called M5, M4 and M3, M for *merged*; M5 has nothing to merge with yet.
 
 # %%
 tiny = torch.tensor([[1.0, 2], [3, 4]])
@@ -77,7 +80,7 @@ M3 = lateral3(C3) + F.interpolate(M4, size=C3.shape[-2:], mode="nearest")
 print("M3", shape(M3))
 
 # %% [markdown]
-# Repeating cells leaves steps. A 3×3 convolution on each level smooths them. Its results are the pyramid's levels P3, P4 and P5.
+# Repeating cells leaves steps. A 3×3 convolution can smooth them. M5 has no steps, but gets one too, so that all levels are made alike. The results are the pyramid's levels P3, P4 and P5.
 
 # %%
 output3, output4, output5 = [nn.Conv2d(256, 256, kernel_size=3, padding=1) for _ in range(3)]
@@ -89,7 +92,7 @@ print("P5", shape(P5), shape(P5) == [2, 256, 20, 26])
 # %% [markdown]
 # ## Two more levels
 #
-# The anchors of P5, boxes that you will meet in notebook 04, end at about 200 pixels. For larger objects there are P6 and P7: two more convolutions of stride 2. P6 starts from C5, and P7 from P6.
+# The largest boxes that P5 starts from, its anchors (notebook 04), have the area of a square of 203 pixels. For larger objects there are P6 and P7: two more convolutions of stride 2, as in RetinaNet's paper. P6 starts from C5, and P7 from P6; the ReLU puts something non-linear between the two convolutions.
 
 # %%
 p6 = nn.Conv2d(2048, 256, kernel_size=3, stride=2, padding=1)
@@ -100,7 +103,7 @@ print("P6", shape(P6), shape(P6) == [2, 256, 10, 13])
 print("P7", shape(P7), shape(P7) == [2, 256, 5, 7])
 
 # %% [markdown]
-# P6 has 13 columns, and P7 has 7: half of 13 is 6.5, and a convolution with stride 2 and padding 1 rounds **up**. Level l has ⌈H / 2^l⌉ rows and ⌈W / 2^l⌉ columns, where ⌈ ⌉ is rounding up.
+# P6 has 13 columns, and P7 has 7: half of 13 is 6.5, and a convolution with kernel 3, stride 2 and padding 1 rounds **up**. Level l has ⌈H / 2^l⌉ rows and ⌈W / 2^l⌉ columns, where ⌈ ⌉ is rounding up.
 
 # %%
 for level in range(3, 8):
@@ -108,7 +111,7 @@ for level in range(3, 8):
     print(f"P{level}: {-(-640 // stride)} × {-(-832 // stride)}")  # −(−a // b) rounds up
 
 # %% [markdown]
-# That is the whole pyramid:
+# That is the whole pyramid. In the drawing C3 stands on top, so the way "down" goes up the page:
 
 # %%
 show_pyramid()
@@ -128,8 +131,14 @@ print("doubled", shape(doubled)[-2:])
 print("fitted ", shape(fitted)[-2:])
 
 # %% [markdown]
-# C5 has 14 rows, for 27 rows of C4. Twice 14 is 28, and 28 rows can't be added to 27. An implementation that doubles works for years, on images whose sides divide by 32, and then stops on somebody's photograph. Others pad every image to a multiple of 32 to be safe. Fitting to the other's size costs nothing.
+# C5 has 14 rows, for 27 rows of C4. Twice 14 is 28, and 28 rows can't be added to 27. An implementation that doubles works on images whose sides divide by 32, and stops on others, so it has to pad every image first. Fitting to the other's size does without. How do 14 rows become 27? Each is repeated, and the last one only once:
 #
+
+# %%
+rows_of_C5 = torch.arange(14.0)[None, None]
+print(F.interpolate(rows_of_C5, size=27, mode="nearest").int().tolist()[0][0])
+
+# %% [markdown]
 # ## The class
 
 
@@ -193,11 +202,11 @@ for name, a, b in zip(["P3", "P4", "P5", "P6", "P7"], before, after, strict=True
     print(f"{name}: {rows}×{columns} cells change, {rows * columns} together")
 
 # %% [markdown]
-# On P5 it is 3×3, because of the 3×3 convolution. On P4 the cell was repeated to 2×2, and the convolution adds one on each side: 4×4. On P3 it is 4×4 and one on each side, 6×6. So what one cell of C5 knows about the star arrives at 36 cells of P3. Without the way down it would be none.
+# On P5 it is 3×3, because of the 3×3 convolution. On P4 the cell was repeated to 2×2, and the convolution adds one on each side: 4×4. On P3 it is 4×4 and one on each side, 6×6. So what one cell of C5 knows about the star arrives at 36 cells of P3, which without the way down would never hear of it. (P6 and P7 are convolutions of stride 2 over C5. Row 8 lies in the window of one row of P6, and column 13 in those of two.)
 #
 # ## Look
 #
-# Each level has its cells; the filled one holds the centre of the star.
+# Each level has its cells. The white one, in the ring, holds the centre of the star. The cells of P7 reach beyond the image: 7 columns of 128 pixels are 896.
 
 # %%
 star = scenes[0].boxes[0]
@@ -209,7 +218,7 @@ for level, name in enumerate(names, start=3):
     print(name, "row", int(centre[1] // 2**level), "column", int(centre[0] // 2**level))
 
 # %% [markdown]
-# And this is what the cells hold, with random weights. P6 and P7 are too coarse to show a shape, but a large object still fills several of their cells.
+# And this is what the cells hold, with random weights. P6 and P7 are too coarse to show a shape. The disc, 280 pixels wide, is 4.4 cells wide on P6 and 2.2 on P7.
 
 # %%
 maps = {name: P[0] for name, P in zip(names, before, strict=True)}
@@ -218,7 +227,7 @@ show_features(scenes[0].image, maps, "What does each level hold?")
 # %% [markdown]
 # ### Play with it
 #
-# Move the point over the image. Which cell of which level fits the object below it best?
+# Move the point over the image. How many cells of each level does the object under it cover? The square of 24 pixels covers three by three on P3, and less than one on P5.
 
 
 # %%
@@ -240,24 +249,23 @@ explore(x=240, y=152)  # the small square
 # %% [markdown]
 # ## Exercise 1 (5 min)
 #
-# Write `level_size(height, width, level)`: the rows and columns of level P3 … P7, for an image of any size.
+# Write `count_cells(height, width)`: how many cells have P3, P4, P5, P6 and P7 together, for an image of any size?
 #
-# *Hint: round up. `-(-a // b)` does, or `math.ceil(a / b)`.*
+# *Hint: each size rounds up. `-(-a // b)` does, or `math.ceil(a / b)`. For 640×832 it is 11,085.*
 
 
 # %%
-def level_size(height, width, level): ...  # your turn: return rows, columns
+def count_cells(height, width): ...  # your turn
 
 
-check_level_size(level_size)
+check_count_cells(count_cells)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def level_size(height, width, level):
-#     stride = 2**level
-#     return -(-height // stride), -(-width // stride)
+# def count_cells(height, width):
+#     return sum(-(-height // s) * -(-width // s) for s in (8, 16, 32, 64, 128))
 # ```
 # </details>
 #
@@ -286,12 +294,12 @@ check_merge(merge)
 # ## What others do
 #
 # - torchvision's older RetinaNet makes P6 from P5, its newer one and the paper from C5.
-# - The public `pytorch-retinanet` and detectron2 stretch by a factor of 2. The first stops on odd sizes, the second pads its images to multiples of 32.
+# - The public `pytorch-retinanet` and detectron2 stretch by a factor of 2, and pad their images to multiples of 32. Given an image of another size directly, the first one's model stops.
 #
 # ## What to remember
 #
 # 1. Lateral 1×1 for one width, stretch and add for the way down, 3×3 to smooth.
-# 2. P3 to P7 have 256 channels each and cells of 8, 16, 32, 64 and 128 pixels; sizes round up.
+# 2. P3 to P7 have 256 channels each, and cells of 8, 16, 32, 64 and 128 pixels; sizes round up.
 # 3. Stretch to the other's size, and any image fits.
 #
 # In the paper: Lin, Dollár, Girshick, He, Hariharan and Belongie, *Feature Pyramid Networks for Object Detection*, 2017 (arXiv 1612.03144), §3; P6 and P7 are RetinaNet's, §4.

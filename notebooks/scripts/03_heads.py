@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 03 · The heads
 #
-# **In this notebook every cell of the pyramid speaks: which classes it sees, and how to move its boxes. You turn 11,085 cells into 99,765 rows, and learn the one reshape that most mistakes come from.**
+# **In this notebook every cell of the pyramid speaks: which classes it sees, and how to move its boxes. You turn 11,085 cells into 99,765 rows, with a reshape that is easy to get wrong.**
 #
 # About 20 seconds on a CPU, and 25 minutes to read. You need P3 to P7 from notebook [02](02_feature_pyramid.ipynb).
 
@@ -15,11 +15,14 @@ import retinanet_lite
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_row_of, check_to_rows
-from retinanet_lite.learn.figures import ANCHOR, OBJECT, add_boxes, plt, show_image
+from retinanet_lite.learn.exercises import check_row_of, check_to_grid
+from retinanet_lite.learn.figures import ANCHOR, CELL, OBJECT, add_boxes, plt, show_image
 
 _ = torch.manual_seed(0)
 show_map(here="heads")
+
+# %% [markdown]
+# First the pyramid's five levels, for the same two images as before.
 
 
 # %%
@@ -39,27 +42,28 @@ print("all cells:", f"{sum(P.shape[2] * P.shape[3] for P in levels):,}")
 # %% [markdown]
 # ## What a cell is asked
 #
-# At every cell stand A = 9 **anchors**: boxes of nine sizes and shapes around the cell's centre. The next notebook builds them. For now it is enough to know that there are nine, and that they are numbered 0 to 8.
+# Every cell has A = 9 **anchors**: boxes of nine sizes and shapes around the cell's centre. The next notebook builds them. For now it is enough to know that there are nine, and that they are numbered 0 to 8.
 #
 # Of each anchor the cell has to say two things:
 #
 # - how much it looks like each of the K = 20 classes: 20 numbers;
 # - how to shift and stretch the anchor so that it becomes the object's box: 4 numbers, called **deltas**.
 #
-# A convolution gives each cell as many numbers as it has filters. So for the deltas we need 9 · 4 = 36 filters:
+# A convolution gives each cell as many numbers as it has filters. So for the deltas we need 9 · 4 = 36 filters, and for the classes 9 · 20 = 180:
 
 # %%
 P5 = levels[2]
 output = nn.Conv2d(256, 9 * 4, kernel_size=3, padding=1)
 x = output(P5)
-print(shape(P5), "→", shape(x))
+print("deltas: ", shape(P5), "→", shape(x))
+print("classes:", shape(P5), "→", shape(nn.Conv2d(256, 9 * 20, kernel_size=3, padding=1)(P5)))
 
 # %% [markdown]
 # ## From channels to rows
 #
-# That is a grid with 36 channels. What the loss and the detection want is a list: one row for each anchor, four numbers in a row. How do we get there?
+# The first is a grid with 36 channels. What everything after it wants is a **list**: one row for each anchor, four numbers in a row. How do we get there?
 #
-# Take a case so small that you can read all of it: a grid of 2 rows and 3 columns, A = 2 anchors, V = 2 values each. We write into each place what it is: the number 1102 shall mean row 1, column 1, anchor 0, value 2. (Anchors are counted from 0, and values here from 1.)
+# Take a case so small that you can read all of it: a grid of 2 rows and 3 columns, A = 2 anchors, V = 2 values each. A cell (i, j) is the one in row i and column j of the grid. We write into each place what it is, in four digits: 1102 means i = 1, j = 1, anchor 0, value 2. (Anchors are counted from 0, and values here from 1.)
 
 # %%
 tiny = torch.zeros(1, 4, 2, 3, dtype=torch.int64)  # [B, A·V, rows, columns]
@@ -68,7 +72,13 @@ for i in range(2):
         for a in range(2):
             for v in range(2):
                 tiny[0, a * 2 + v, i, j] = 1000 * i + 100 * j + 10 * a + (v + 1)
-print("the four numbers of cell (1, 1):", tiny[0, :, 1, 1].tolist())
+
+
+def digits(rows):
+    return "  ".join(" ".join(f"{value:04d}" for value in row) for row in rows.tolist())
+
+
+print("the four numbers of cell (1, 1):", digits(tiny[:, :, 1, 1]))
 
 # %% [markdown]
 # The channels of a cell are: anchor 0 value 1, anchor 0 value 2, anchor 1 value 1, anchor 1 value 2. In memory, though, a tensor [B, channels, rows, columns] keeps all cells of one channel side by side. We want all channels of one cell side by side. `permute` changes the order of the axes, and after that `reshape` cuts the list into rows:
@@ -77,16 +87,16 @@ print("the four numbers of cell (1, 1):", tiny[0, :, 1, 1].tolist())
 permuted = tiny.permute(0, 2, 3, 1)  # [B, rows, columns, A·V]
 rows = permuted.reshape(1, -1, 2)  # [B, rows · columns · A, V]
 print(shape(tiny), "→", shape(permuted), "→", shape(rows))
-print(rows[0].tolist())
+print(digits(rows[0]))
 
 # %% [markdown]
-# Read it: each pair belongs to one cell and one anchor. The order is: cell by cell along the row, and in each cell anchor by anchor. In a formula, with w columns:
+# Read it: each pair is a row of the list, and belongs to one cell and one anchor. The order is: cell by cell along the grid's row, and in each cell anchor by anchor. In a formula, for a grid of w columns and anchor a:
 #
-# row of (i, j, a) = (i · w + j) · A + a
+# row of the list = (i · w + j) · A + a
 
 # %%
 i, j, a = 1, 1, 0
-print("row", (i * 3 + j) * 2 + a, "holds", rows[0, (i * 3 + j) * 2 + a].tolist())
+print("row", (i * 3 + j) * 2 + a, "holds", digits(rows[0, (i * 3 + j) * 2 + a][None]))
 
 # %% [markdown]
 # ### What the wrong order does
@@ -96,14 +106,14 @@ print("row", (i * 3 + j) * 2 + a, "holds", rows[0, (i * 3 + j) * 2 + a].tolist()
 # %%
 wrong = tiny.reshape(1, -1, 2)
 print(shape(wrong), "is the same shape:", shape(wrong) == shape(rows))
-print(wrong[0].tolist())
+print(digits(wrong[0]))
 
 # %% [markdown]
-# The first row now holds value 1 of cell (0, 0) and value 1 of cell (0, 1): two answers of two cells, taken for two numbers of one box. A network trained like this learns something, badly, and you search for weeks. See what becomes of the star. Its centre lies in cell (8, 13) of P5. Let that cell say "star", class 8, at anchor 4, and nothing else:
+# The first row now holds value 1 of cell (0, 0) and value 1 of cell (0, 1): two answers of two cells, taken for two numbers of one box. Nothing tells you. See what becomes of the star. Its centre lies in cell (8, 13) of P5. Let that cell say "star", class 8, at anchor 3, and nothing else:
 
 # %%
 says_star = torch.zeros(1, 9 * 20, 20, 26)
-says_star[0, 4 * 20 + 8, 8, 13] = 1
+says_star[0, 3 * 20 + 8, 8, 13] = 1
 points = {}
 for name, x in [("with permute", says_star.permute(0, 2, 3, 1)), ("without", says_star)]:
     row, label = x.reshape(-1, 20).nonzero()[0].tolist()
@@ -113,16 +123,15 @@ for name, x in [("with permute", says_star.permute(0, 2, 3, 1)), ("without", say
 
 # %%
 ax = show_image(scenes[0].image, "Where does the answer of the star's cell arrive?")
-ax.plot(
-    *points["with permute"], "o", color=OBJECT["edgecolor"], markersize=12, label="with permute"
-)
-ax.plot(*points["without"], "X", color=ANCHOR["edgecolor"], markersize=14, label="without")
-_ = ax.legend(loc="lower right")
+edge = {"markeredgecolor": "white", "markersize": 14, "linestyle": ""}
+ax.plot(*points["with permute"], "o", color=OBJECT["edgecolor"], label="with permute", **edge)
+ax.plot(*points["without"], "X", color=ANCHOR["edgecolor"], label="without", **edge)
+_ = ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 # %% [markdown]
 # ## The head
 #
-# Before the output come four 3×3 convolutions with ReLU. They keep the 256 channels, and give the head room to think. There are two such heads, one for classes and one for deltas. They have the same form, and share no weights.
+# Before the output come four 3×3 convolutions with ReLU. They keep the 256 channels. There are two such heads, one for classes and one for deltas. They have the same form, and share no weights.
 
 
 # %%
@@ -195,7 +204,7 @@ print("classification", shape(classification), shape(classification) == [2, 9976
 # %% [markdown]
 # ### Which rows are the star's?
 #
-# Before P5 come all the rows of P3 and P4. On P5 the star's cell is row 8, column 13.
+# The star covers cells on all five levels. Here we take P5, and notebook 04 shows why. Before P5 come all the rows of P3 and P4, and on P5 the star's cell is row 8, column 13.
 
 # %%
 before_P5 = 80 * 104 * 9 + 40 * 52 * 9
@@ -209,21 +218,22 @@ print(f"rows {first:,} to {first + 8:,}")
 #
 # What leaves the classification head are **logits**: any numbers from −∞ to ∞. The **sigmoid** σ(x) = 1 / (1 + e⁻ˣ) turns a logit into a probability between 0 and 1. Each class has its own, and they need not add up to 1. If all are small, there is no object: the background needs no class of its own.
 #
-# Why not let the head return probabilities at once? Because they are rounded, and logits are not:
+# Why not let the head return probabilities at once? Because in float32 those near 1 are rounded to exactly 1, and logits are not. The loss that you will meet in notebook 05 takes the logarithm of the probability given to the truth. Suppose a head is very sure of a star, with a logit of 20, and there is none:
 
 # %%
-logit = torch.tensor(20.0)
-p = torch.sigmoid(logit)
-print("probability of 'no star':             ", (1 - p).item())
-print("its logarithm, by way of probabilities:", torch.log(1 - p).item())
-print("its logarithm, from the logit:         ", F.logsigmoid(-logit).item())
+logit = torch.tensor(20.0, requires_grad=True)
+by_probability = torch.log(1 - torch.sigmoid(logit))
+from_logit = F.logsigmoid(-logit)
+for name, value in [("by way of the probability", by_probability), ("from the logit", from_logit)]:
+    (gradient,) = torch.autograd.grad(value, logit)
+    print(f"{name:26} logarithm {value.item():.0f}, gradient {gradient.item():.0f}")
 
 # %% [markdown]
-# The head is very sure that this is a star, and if it is wrong, the loss should be large and its gradient should push back. By way of the rounded probability the loss is infinite, and the gradient useless. From the logit it is 20.
+# By way of the rounded probability the logarithm is infinite, and the gradient no number. From the logit both are right: the answer costs 20, and the gradient pushes back.
 #
 # ### The first answer
 #
-# Before training, the package's head gives every anchor and every class the same probability, π = 0.01. That is done by the **bias** of its output layer, which is −log((1 − π) / π). Notebook 05 shows why nobody should start without it.
+# Before training, our `model` gives every anchor and every class the same probability, π = 0.01. Two things do that. The weights of the output layer are as good as 0, so what comes in has no say. What is left is its **bias**, and that is −log((1 − π) / π). Notebook 05 shows why nobody should start without it.
 
 # %%
 bias = model.classification_model.output.bias
@@ -251,9 +261,10 @@ def locate(row):
 def explore(row):
     level, i, j, a = locate(row)
     stride = 2**level
-    ax = show_image(scenes[0].image, f"Row {row:,}: P{level}, cell ({i}, {j}), anchor {a}")
+    title = f"Row {row:,} belongs to this cell: P{level}, ({i}, {j}), anchor {a}"
+    ax = show_image(scenes[0].image, title)
     cell = torch.tensor([[j, i, j + 1, i + 1]]) * stride
-    add_boxes(ax, cell, ANCHOR)
+    add_boxes(ax, cell, CELL)
     plt.show()
 
 
@@ -267,35 +278,35 @@ explore(first)
 # %% [markdown]
 # ## Exercise 1 (5 min)
 #
-# Write `to_rows(x, values)`: from [B, A·V, h, w] to [B, h·w·A, V]. `values` is V.
+# The way back: write `to_grid(rows, height, width)`. It gets rows [B, h·w·A, V] of one level, and the level's h and w, and returns the grid [B, A·V, h, w].
 #
-# *Hint: two calls. After the first, the channels are the last axis.*
+# *Hint: undo the two calls in the opposite order. `-1` lets reshape find a length by itself.*
 
 
 # %%
-def to_rows(x, values): ...  # your turn
+def to_grid(rows, height, width): ...  # your turn
 
 
-check_to_rows(to_rows)
+check_to_grid(to_grid)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def to_rows(x, values):
-#     return x.permute(0, 2, 3, 1).reshape(len(x), -1, values)
+# def to_grid(rows, height, width):
+#     return rows.reshape(len(rows), height, width, -1).permute(0, 3, 1, 2)
 # ```
 # </details>
 #
-# ## Exercise 2 (5 min)
+# ## Exercise 2 (10 min)
 #
-# Write `row_of(i, j, anchor, columns)`: the row, counted within its level, of an anchor of cell (i, j), when a cell has 9 anchors and the level has that many columns.
+# Write `row_of(level, i, j, anchor)`: the row in the whole list of 99,765, for an image of 640×832.
 #
-# *Hint: how many cells come before this one?*
+# *Hint: first the rows of all levels before this one, then the cells before this one.*
 
 
 # %%
-def row_of(i, j, anchor, columns): ...  # your turn
+def row_of(level, i, j, anchor): ...  # your turn
 
 
 check_row_of(row_of)
@@ -304,8 +315,10 @@ check_row_of(row_of)
 # <details><summary>Solution</summary>
 #
 # ```python
-# def row_of(i, j, anchor, columns):
-#     return (i * columns + j) * 9 + anchor
+# def row_of(level, i, j, anchor):
+#     before = sum(9 * -(-640 // 2**l) * -(-832 // 2**l) for l in range(3, level))
+#     columns = -(-832 // 2**level)
+#     return before + (i * columns + j) * 9 + anchor
 # ```
 # </details>
 #

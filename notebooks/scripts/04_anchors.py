@@ -38,7 +38,7 @@ print("the star:", star.int().tolist())
 #
 # ## Nine boxes
 #
-# On level l a cell is 2^l pixels wide, its **stride**. The anchors' **base size** is four strides. On P5:
+# On level l a cell is 2^l pixels wide, its **stride**. The anchors' **base size** is four strides, the paper's choice: 32 pixels on P3, 512 on P7. On P5:
 
 # %%
 stride = 32
@@ -46,7 +46,7 @@ base = 4 * stride
 print("base size on P5:", base, "pixels")
 
 # %% [markdown]
-# Three **scales** enlarge it, by 2^0, 2^(1/3) and 2^(2/3). Why these? The next level starts at twice the base size, which is 2^(3/3). So the sizes go up in equal steps, from P3's smallest to P7's largest:
+# Three **scales** enlarge it, by 2^0, 2^(1/3) and 2^(2/3). Why these? The next level starts at twice the base size, which is 2^(3/3). So each size is 2^(1/3) = 1.26 times the one before, from P3's smallest to P7's largest:
 
 # %%
 scales = [2 ** (0 / 3), 2 ** (1 / 3), 2 ** (2 / 3)]
@@ -54,7 +54,7 @@ for level in range(3, 8):
     print(f"P{level}:", [round(4 * 2**level * scale) for scale in scales], "pixels")
 
 # %% [markdown]
-# Three **ratios** change the shape. A ratio is height divided by width: 0.5 lies, 1 is square, 2 stands. The area stays, so a ratio r makes the height √r times as large, and the width √r times as small:
+# Three **ratios** change the shape. A ratio is height divided by width: 0.5 is wide, 1 is square, 2 is tall. The area stays, so a ratio r makes the height √r times as large, and the width √r times as small:
 
 # %%
 for ratio in [0.5, 1.0, 2.0]:
@@ -82,7 +82,9 @@ print(nine.round().int())
 centre = torch.tensor([(13 + 0.5) * stride, (8 + 0.5) * stride])
 at_star = nine + torch.cat([centre, centre])  # [9, 4]
 print("centre:", centre.tolist())
-show_anchors(scene.image, at_star, "Which of nine anchors fits the star?", star)
+show_anchors(
+    scene.image, at_star, "Which of nine anchors fits the star best? (solid: the best)", star
+)
 
 # %% [markdown]
 # The dashed boxes are the anchors, the blue one is the star's. To compare boxes we use **IoU**, intersection over union: the shared area divided by the area of both together.
@@ -115,7 +117,7 @@ print(shape(centres), "→", shape(P5_anchors), "→", shape(P5_anchors.reshape(
 
 # %%
 def make_anchors(height, width):
-    """All anchors of an image, [N, 4]."""
+    """All N anchors of an image, [N, 4]."""
     levels = []
     for level in range(3, 8):
         stride = 2**level
@@ -151,7 +153,7 @@ print("computed once:", package(images) is package(images))
 # %%
 iou = box_iou(anchors, scene.boxes)  # [99765, 13]
 counts = package.level_counts(640, 832)
-print("anchors a level:", counts)
+print("anchors per level:", counts)
 best = torch.stack([level.amax(dim=0) for level in iou.split(counts)], dim=1)  # [13, 5]
 names = [CLASSES[label] for label in scene.labels.tolist()]
 show_table(
@@ -160,34 +162,42 @@ show_table(
 
 # %%
 row = iou[:, 0].argmax().item()
-print("the star's best anchor is row", f"{row:,}", "with IoU", round(iou[row, 0].item(), 2))
+print("the star's best anchor is row", f"{row:,}", "with IoU", round(iou[row, 0].item(), 3))
+print("its best on P4 has IoU", round(best[0, 1].item(), 3))
 for name, value in zip(names, best.amax(dim=1).tolist(), strict=True):
     if value < 0.5:
         print("no anchor reaches 0.5 on the", name)
 
 # %% [markdown]
-# Each object has its level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead.
+# Each object has its level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661.
 #
-# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to anybody. That is one of the commonest reasons for "it trained, but detects nothing". Notebook 05 has the cure.
+# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one of the commonest reasons for "it trained, but detects nothing". Notebook 05 has the cure.
 #
 # ## Which sizes are covered?
 #
 # We put squares of many sizes at random places, and look for each at the best IoU of all anchors. One line is the middle of 40 places, the other the worst of them.
 
+
 # %%
-sides = [8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 600]
-middle, worst = [], []
-for side in sides:
+def fit_of_squares(anchors, side):
+    """Best IoU of a square at 40 random places: the middle of them, and the worst."""
     corner = torch.rand(40, 2) * torch.tensor([832.0 - side, 640.0 - side])
     squares = torch.cat([corner, corner + side], dim=1)  # [40, 4]
     best_iou = box_iou(anchors, squares).amax(dim=0)  # [40]
-    middle.append(best_iou.median().item())
-    worst.append(best_iou.min().item())
+    return best_iou.median().item(), best_iou.min().item()
+
+
+sides = [8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 600]
+middle, worst = [], []
+for side in sides:
+    middle_fit, worst_fit = fit_of_squares(anchors, side)
+    middle.append(middle_fit)
+    worst.append(worst_fit)
 
 _, ax = plt.subplots(figsize=(6.4, 3.2))
 ax.plot(sides, middle, "o-", label="middle of 40 places")
 ax.plot(sides, worst, "v--", label="worst of 40 places")
-ax.axhline(0.5, color="black", linewidth=0.8)
+ax.axhline(0.5, color="black", linewidth=0.8, label="0.5, enough to learn from")
 ax.set(title="How well do anchors fit a square?", xlabel="side in pixels", ylabel="best IoU")
 ax.set(xscale="log", xticks=sides[::2], xticklabels=sides[::2], ylim=(0, 1))
 _ = ax.legend()
@@ -198,8 +208,16 @@ for side, value in zip(sides, worst, strict=True):
         print(f"squares of {side:3} pixels all reach 0.5: {value >= 0.5}")
 
 # %% [markdown]
-# From 24 pixels on squares are served, below that they are not. If your objects are smaller, the anchors must be too: `Anchors(size=2.0)` starts at 16 pixels. Or enlarge the images.
-#
+# Squares of 24 pixels are served, squares of 16 are not. If your objects are smaller, two things help. Enlarge the images; or make the anchors smaller: `Anchors(size=2.0)` starts at 16 pixels. The second has a price, since anchors still stand 8 pixels apart, and the largest are now half as large:
+
+# %%
+small_anchors = retinanet_lite.Anchors(size=2.0)(images)
+for side in (16, 24):
+    for name, boxes in [("size=4", anchors), ("size=2", small_anchors)]:
+        middle_fit, worst_fit = fit_of_squares(boxes, side)
+        print(f"{side} pixels, {name}: half reach 0.5 {middle_fit >= 0.5}, all {worst_fit >= 0.5}")
+
+# %% [markdown]
 # ## Why + 0.5?
 #
 # Other implementations leave out the 0.5: their anchors stand on the corners of the cells. Each anchor is then moved by half a cell. How much is that?
@@ -215,7 +233,7 @@ print("mean of the objects' best IoU, with 0.5:   ", round(iou.amax(dim=0).mean(
 print("mean of the objects' best IoU, without 0.5:", round(others.mean().item(), 2))
 
 # %% [markdown]
-# One grid fits about as well as the other. Both can learn. What does not work is to mix them: a network that learned its deltas from the one, and is read with the other, puts every box half a cell off, 16 pixels on P5. So when somebody's weights give boxes that are all a bit too far up and left, look here first.
+# One grid fits about as well as the other. Both can learn. What does not work is to mix them: a network that learned its deltas from the one, and is read with the other, puts every box half a cell off, 16 pixels on P5. Weights that were trained without the 0.5 and are read with it give boxes that are all too far down and right. When you see that, look here first.
 #
 # ## Anchors that stick out
 #
@@ -284,7 +302,7 @@ check_anchor_shape(anchor_shape)
 #
 # ## Exercise 2 (5 min)
 #
-# How many anchors has an image of 417×333? Write `count_anchors(height, width)`.
+# How many anchors does an image of 417×333 have? Write `count_anchors(height, width)`.
 #
 # *Hint: a level has ⌈H / stride⌉ rows.*
 
@@ -303,6 +321,8 @@ check_count_anchors(count_anchors)
 #     strides = [8, 16, 32, 64, 128]
 #     return sum(9 * -(-height // s) * -(-width // s) for s in strides)
 # ```
+#
+# `count_anchors(417, 333)` is 27,009.
 # </details>
 #
 # ## What others do

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · The focal loss
 #
-# **In this notebook 99,765 anchors get something to learn: 350 of them an object, the rest its absence. And you see why the 350 would drown without the focal loss.**
+# **In this notebook you decide what each of 99,765 anchors learns: 350 an object, 98,768 that there is none, and 647 nothing. And you see why the 350 would drown without the focal loss.**
 #
 # About 20 seconds on a CPU, and 40 minutes to read; it is the heart of RetinaNet. You need the anchors of notebook [04](04_anchors.ipynb), and logits from notebook [03](03_heads.ipynb).
 
@@ -85,7 +85,7 @@ for number, label in enumerate(labels.tolist()):
 # %% [markdown]
 # ### The pill
 #
-# The pill gets none. It stands in the data, it counts in the final score, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. The package does this by default (`keep_best=True`); without, it follows the walkthrough and the paper to the letter.
+# The pill gets none. It stands in the data, a detector that misses it is marked down, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. The package does this by default (`keep_best=True`); without, it follows the walkthrough and the paper to the letter.
 
 # %%
 pill = labels.tolist().index(CLASSES.index("pill"))
@@ -96,10 +96,15 @@ for keep_best in (False, True):
     print(f"keep_best={keep_best}: {found[0]} positive, the pill has {found[1]}")
 
 # %%
+matches = retinanet_lite.match_anchors(anchors, boxes)
 counts = [74880, 18720, 4680, 1170, 315]
-show_matching(scene, anchors, matches, counts, "Where are the centres of the anchors that learn?")
+show_matching(
+    scene, anchors, matches, counts, "Which anchors learn an object, and which are ignored?"
+)
 
 # %% [markdown]
+# Each mark is the centre of an anchor, or of several. The pill has one, and P7, whose anchors are larger than any object here, has none.
+#
 # ## What the box learns
 #
 # A positive anchor has to become its object's box. Four numbers say how. With the anchor's centre (xa, ya), width wa and height ha, and the object's x, y, w, h:
@@ -107,7 +112,7 @@ show_matching(scene, anchors, matches, counts, "Where are the centres of the anc
 # - tx = (x − xa) / wa and ty = (y − ya) / ha: the shift, measured in anchors;
 # - tw = log(w / wa) and th = log(h / ha): the stretch. The logarithm makes twice as wide and half as wide equally far from 0.
 #
-# Then tx and ty are divided by 0.1, tw and th by 0.2, so that all four are about as large as 1.
+# Then tx and ty are divided by 0.1, tw and th by 0.2, which makes all four about as large as 1. (The mean sizes over the positive anchors of our scene are printed below.)
 
 # %%
 x, y, w, h = (bx1 + bx2) / 2, (by1 + by2) / 2, bx2 - bx1, by2 - by1
@@ -118,7 +123,7 @@ title = "How must the star's anchor (dashed) move?"
 show_delta(scene.image, anchors[STAR], boxes[0], title)
 
 # %% [markdown]
-# Read them: a little to the left (tx < 0), more upwards (ty < 0), the width is right already (tw = 0), a little less high (th < 0). The package calls this `encode`. Its inverse, `decode`, gives the box back:
+# Read them: a little to the left (tx < 0), more upwards (ty < 0), the width is right already (tw = 0), a little less tall (th < 0). The package calls this `encode`. Its inverse, `decode`, gives the box back:
 
 # %%
 transform = retinanet_lite.BBoxTransform()
@@ -126,8 +131,17 @@ encoded = transform.encode(anchors[STAR], boxes[0])
 print("same targets:", torch.allclose(encoded, torch.tensor(target)))
 decoded = transform.decode(anchors[STAR], encoded)
 print("back again:  ", decoded.round().int().tolist(), "=", boxes[0].int().tolist())
+positive = matches >= 0
+wanted = transform.encode(
+    anchors[positive], boxes[matches[positive]]
+)  # one row per positive anchor
+print("mean sizes:  ", [round(size, 1) for size in wanted.abs().mean(dim=0).tolist()])
+pill_targets = transform.encode(anchors[matches == pill][0], boxes[pill])
+print("the pill's tw and th:", [round(t, 1) for t in pill_targets[2:].tolist()])
 
 # %% [markdown]
+# The pill's anchor has a long way to go, and the numbers are still moderate.
+#
 # The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond, with β = 1/9. Far off, each number pulls with the same force, however far. Close by, the pull fades. It is the mean over the four numbers of all positive anchors.
 
 # %%
@@ -141,10 +155,9 @@ print("equal to PyTorch's:", same)
 # %% [markdown]
 # ## What the classes learn
 #
-# Each anchor has 20 entries, one a class, and each entry gets a **target**: 1 for the class of its object, 0 for all others. A negative anchor has 0 everywhere. Ignored anchors are left out.
+# Each anchor has 20 **entries**, one per class, and each entry gets a **target**: 1 for the class of its object, 0 for all others. A negative anchor has 0 everywhere. Ignored anchors are left out. We call an entry with target 1 a *positive entry*, and all others *negative entries*; 19 of the 20 entries of a positive anchor are negative.
 
 # %%
-positive = matches >= 0
 targets = torch.zeros(99765, 20)
 targets[positive, labels[matches[positive]]] = 1
 kept = matches != -2
@@ -154,6 +167,8 @@ print("entries:", f"{targets[kept].numel():,}", "of them 1:", int(targets[kept].
 # ### Cross entropy drowns
 #
 # How wrong is an entry? Let p be the probability that the head gives the class, and **p_t** the probability that it gives to the *truth*: p where the target is 1, and 1 − p where it is 0. The usual loss is the **cross entropy**, −log(p_t): 0 for p_t = 1, and large when the truth was thought unlikely.
+#
+# The entries' losses are summed, and the sum is divided by the number of positive anchors (or by 1 if there are none). So an image with many objects does not weigh more than one with few.
 #
 # Suppose a head without opinion: it says p = 0.5 everywhere.
 
@@ -176,7 +191,7 @@ print(f"loss per positive anchor: {total / 350:,.0f}")
 print(f"part that comes from the objects: {share:.4%}")
 
 # %% [markdown]
-# Nearly two million entries shout "there is nothing", and 350 whisper "star", "house", "pill". The first steps move everything towards "nothing". The paper reports that training from here diverges at once.
+# Nearly two million entries shout "there is nothing", and 350 whisper "star", "house", "pill". The first steps move everything towards "nothing". The paper reports that training from here diverges.
 #
 # ### The prior
 #
@@ -191,7 +206,7 @@ print(f"loss per positive anchor: {total / 350:,.0f}")
 print(f"part that comes from the objects: {share:.1%}")
 
 # %% [markdown]
-# Much better, but still: each negative entry costs next to nothing, −log(0.99) = 0.01, and two million of them outweigh 350 objects by far.
+# Much better, but still: each negative entry costs next to nothing, −log(0.99) = 0.01, and two million of them outweigh 350 positive entries by far.
 #
 # ### The focal loss
 #
@@ -199,7 +214,7 @@ print(f"part that comes from the objects: {share:.1%}")
 #
 # $$\mathrm{FL}(p_t) = -\alpha_t \, (1 - p_t)^{\gamma} \log(p_t)$$
 #
-# An entry that is nearly right has a p_t near 1, so 1 − p_t is small, and to the power of γ = 2 it is very small. An entry that is wrong keeps its weight. α_t is a weight for the two kinds: α = 0.25 where the target is 1, and 1 − α = 0.75 where it is 0.
+# An entry that is nearly right has a p_t near 1, so 1 − p_t is small, and to the power of γ = 2 it is very small. For an entry that is wrong, 1 − p_t is near 1, and (1 − p_t)^γ takes little away. α_t is a weight for the two kinds: α = 0.25 where the target is 1, and 1 − α = 0.75 where it is 0. The smaller one for the few? With γ = 2 the negative entries are so quiet that α gives a little back; the pair 2 and 0.25 was the paper's best.
 
 
 # %%
@@ -233,19 +248,17 @@ parts = {
     "focal loss, prior": shares(focal(p, targets))[1],
 }
 show_shares(
-    {name: {"positive": s, "easy negative": 1 - s} for name, s in parts.items()},
+    {name: {"positive": s, "negative": 1 - s} for name, s in parts.items()},
     "Who speaks in the loss?",
     "share of the classification loss",
 )
 
 # %% [markdown]
-# Now the objects are heard. The few negatives that are *hard*, a heart that looks like a leaf, will be heard too, because their p_t is small.
-#
-# The sum is divided by the number of positive anchors, or by 1 if there are none. So an image with many objects does not weigh more than one with few. Last, the mean over the images of the batch is taken.
+# Now the objects are heard. The few negative entries that are *hard*, a heart that looks like a leaf, will be heard too, because their p_t is small. Last, the mean over the images of the batch is taken.
 #
 # ## On logits
 #
-# The formula above has a weakness. In float32, a p that should be 1 − 10⁻⁹ is 1, and log(1 − p) is −∞. Some implementations clamp p to [0.0001, 0.9999] to avoid it. Look what this does to an object that the head has missed completely, with a logit of −12:
+# The formula above has a weakness. In float32, a p that should be 1 − 10⁻⁹ is 1, and log(1 − p) is −∞. Some implementations clamp p to [0.0001, 0.9999] to avoid it. See what this does to an object that the head has missed completely, with a logit of −12:
 
 # %%
 logit = torch.tensor(-12.0, requires_grad=True)
@@ -260,13 +273,13 @@ print("ours:    gradient", round(logit.grad.item(), 3))
 # %% [markdown]
 # The clamp cuts the gradient off just where it is needed most: from such an anchor the object is not learned at all. The package computes everything from logarithms of sigmoids. With the logit x, and s = x where the target is 1, s = −x where it is 0:
 #
-# p_t = σ(s), log(p_t) = log σ(s), and (1 − p_t)^γ = exp(γ · log σ(−s))
+# p_t = σ(s), log(p_t) = log σ(s), and, since 1 − σ(s) = σ(−s), (1 − p_t)^γ = exp(γ · log σ(−s))
 #
-# PyTorch's `logsigmoid` is exact for any x.
+# PyTorch's `logsigmoid` stays accurate for any number.
 #
 # ## The class
 #
-# Matching, targets, focal loss, box loss: all of it, for a batch. `annotations` is [B, M, 5]: each row has the four edges and the class of an object. M is the most objects of an image, and rows of −1 fill up the others.
+# Matching, targets, focal loss, box loss: all of it, for a batch. `annotations` is [B, M, 5]: each row has the four edges and the class of an object. M is the number of objects in the fullest image; the others are filled up with rows of −1.
 
 
 # %%
@@ -283,7 +296,7 @@ class FocalLoss(nn.Module):
             objects = rows[rows[:, 4] >= 0]  # without the rows of −1
             matches = retinanet_lite.match_anchors(anchors, objects[:, :4])
             positive = matches >= 0
-            matched = objects[matches[positive]]  # [P, 5]
+            matched = objects[matches[positive]]  # one row per positive anchor, 5 numbers each
             count = max(1, len(matched))
 
             targets = torch.zeros_like(logits)
@@ -300,7 +313,7 @@ class FocalLoss(nn.Module):
 # %% [markdown]
 # ### Proof
 #
-# Random logits and deltas for a batch of two: our scene, and an image with nothing in it. The losses and the gradients by all logits and deltas are those of the package.
+# Random logits and deltas for a batch of two: our scene, and an image with nothing in it. The losses, and their gradients with respect to all logits and deltas, are those of the package.
 
 # %%
 nothing = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64))
@@ -316,14 +329,35 @@ for loss in (FocalLoss(), retinanet_lite.FocalLoss()):
     sum(losses.values()).backward()
     results.append([*losses.values(), logits.grad, deltas.grad])
 for name, a, b in zip(
-    ["classification", "regression", "by logits", "by deltas"], *results, strict=True
+    ["classification", "regression", "gradient of logits", "gradient of deltas"],
+    *results,
+    strict=True,
 ):
-    print(f"{name:15} equal: {torch.allclose(a, b)}")
+    print(f"{name:18} equal: {torch.allclose(a, b)}")
 
 # %% [markdown]
 # ## The star's term
 #
-# What did the star's anchor get to learn? We take the head's first answer, p = 0.01 and deltas 0, and look at row 95,592 of the gradients. A learning step moves each number *against* its gradient.
+# What does the star's anchor learn? We take the head's first answer, p = 0.01 and deltas 0. Row 95,592 adds to the classification loss the focal loss of its 20 entries, and to the box loss the mean of four smooth L1 terms:
+
+# %%
+entries = retinanet_lite.focal_loss(torch.full((20,), -math.log(99.0)), targets[STAR])
+print(
+    "focal loss of 'star':",
+    round(entries[8].item(), 3),
+    " of all 20:",
+    round(entries.sum().item(), 3),
+)
+terms = F.smooth_l1_loss(torch.zeros(4), encoded, beta=1 / 9, reduction="none")
+print(
+    "smooth L1 of the four:",
+    [round(t, 3) for t in terms.tolist()],
+    " mean:",
+    round(terms.mean().item(), 3),
+)
+
+# %% [markdown]
+# And the gradients of that row. A learning step moves each number *against* its gradient.
 
 # %%
 logits = torch.full((1, 99765, 20), -math.log(99.0), requires_grad=True)
@@ -332,16 +366,16 @@ losses = retinanet_lite.FocalLoss()(logits, deltas, anchors, annotations[:1])
 sum(losses.values()).backward()
 print("losses:", {name: round(value.item(), 3) for name, value in losses.items()})
 by_logits, by_deltas = logits.grad[0, STAR] * 350, deltas.grad[0, STAR] * 350
-print("by the logit of 'star':        ", round(by_logits[8].item(), 4))
-print("by each other logit, at most:  ", round(by_logits[torch.arange(20) != 8].max().item(), 6))
-print("by tx, ty, tw, th:             ", [round(g, 3) for g in by_deltas.tolist()])
+print("gradient of the logit of 'star':", round(by_logits[8].item(), 3))
+print("of each other logit, at most:   ", round(by_logits[torch.arange(20) != 8].max().item(), 6))
+print("of tx, ty, tw, th:              ", [round(g, 3) for g in by_deltas.tolist()])
 
 # %% [markdown]
-# (Times 350, the number of positive anchors, so that the numbers are those of one anchor.) The logit of "star" goes up, the others a very little down. tx, ty and th pull at full strength, because they are more than β off: their gradients are positive, so they go down, to the left, up, and less high, which is where the star is. tw is right already, and does not pull.
+# (Times 350, the number of positive anchors, so that the numbers are those of one anchor.) The logit of "star" goes up, the others a very little down. tx, ty and th pull at full strength, because they are more than β off: 1, and a quarter of it after the mean over four. Their gradients are positive, so they fall: tx to the left, ty up, th less tall, which is where the star is. tw is right already, and does not pull.
 #
 # ### Play with it
 #
-# The loss on the scene's anchors, for a head that says p = π everywhere. What do γ and α change? What happens at γ = 0?
+# The loss on the scene's anchors, for a head that says p = π everywhere. What do γ and α change? At γ = 0 only α is left, and makes it worse than plain cross entropy: 0.25 for the few, 0.75 for the many.
 
 
 # %%
@@ -350,7 +384,7 @@ def explore(gamma, alpha, prior):
     zeros = (targets[kept].numel() - 350) * focal(torch.tensor(prior), zero, alpha, gamma)
     share = (ones / (ones + zeros)).item()
     title = f"γ = {gamma}, α = {alpha}, π = {prior}: the objects have {share:.2%} of the loss"
-    show_shares({"focal loss": {"positive": share, "easy negative": 1 - share}}, title)
+    show_shares({"focal loss": {"positive": share, "negative": 1 - share}}, title)
     plt.show()
 
 
@@ -443,15 +477,15 @@ check_focal(focal_of)
 #
 # ## What others do
 #
-# - torchvision and detectron2 keep best anchors as well, but such an anchor learns the object that *it* overlaps most, which may be another.
-# - torchvision divides the deltas by nothing (1, 1, 1, 1), and sums the absolute differences where we average smooth L1.
+# - torchvision and detectron2 keep best anchors as well, all of them where several are equally good, but such an anchor learns the object that *it* overlaps most, which may be another.
+# - torchvision and detectron2 divide the deltas by nothing. For the boxes, torchvision v1 and detectron2 sum the absolute differences, and torchvision v2 uses another measure (GIoU), where we average smooth L1.
 # - The public `pytorch-retinanet`, which the walkthrough describes, clamps p to [0.0001, 0.9999].
 #
 # ## What to remember
 #
 # 1. IoU of at least 0.5: positive; under 0.4: negative; between: ignored; and every object keeps its best anchor.
 # 2. The prior and (1 − p_t)^γ quiet two million easy entries, so that 350 anchors are heard.
-# 3. A box learns shift and stretch relative to its anchor; work on logits, and clamp nothing.
+# 3. An anchor learns the shift and stretch that make it its object's box. The loss works on logits, and clamps nothing.
 #
 # In the paper: RetinaNet §3 (focal loss), §4.1 (prior, normaliser); table 1b, as published: AP 31.1 for γ = 0 with its best α, 34.0 for γ = 2.
 #

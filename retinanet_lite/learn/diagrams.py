@@ -19,7 +19,10 @@ GIVES = ("[B, 3, H, W]", "C3 … C5", "P3 … P7", "logits, deltas", "N boxes", 
 
 
 def show_map(here: str | None = None) -> None:
-    """The detector's parts in the order of the data, with a mark on the one in hand."""
+    """The detector's parts in the order of the notebooks, with a mark on the one in hand.
+
+    Arrows show what is made of what; anchors are made of nothing but the image's size.
+    """
     if here not in (None, *STATIONS):
         raise ValueError(f"here must be one of {STATIONS}; got {here!r}")
     ax = diagram(9.6, 1.3, 14.4, 2.1)
@@ -27,7 +30,7 @@ def show_map(here: str | None = None) -> None:
         x = 1.0 + 2.05 * i
         box(ax, x, 1.1, 1.5, 0.8, name, OBJECT["edgecolor"] if name == here else PALE)
         ax.text(x, 0.35, gives, ha="center", va="center", fontsize=8, color=DARK)
-        if name != STATIONS[-1]:
+        if name in ("image", "backbone", "pyramid"):
             arrow(ax, (x + 0.75, 1.1), (x + 1.3, 1.1))
         if name == here:
             ax.text(x, 1.8, "you are here", ha="center", va="center", fontsize=8)

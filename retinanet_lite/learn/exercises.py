@@ -1,349 +1,485 @@
 """Checks for the notebooks' exercises: each says what is wrong with an answer, or "right"."""
 
-import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
+import torch.nn.functional as F
 
-Check = Callable[[Callable], str | None]
+from .grading import NotYet, close, filled, graded, judge, numbers, show, tensor
 
-
-def graded(check: Check) -> Callable[[Callable], None]:
-    """Turn a check, which returns what is wrong or None, into one that prints its verdict.
-
-    An answer that is still blank, or raises an error, is told so in the same way.
-    """
-
-    @functools.wraps(check)
-    def print_verdict(answer: Callable) -> None:
-        try:
-            problem = check(answer)
-        except Exception as error:  # whatever the learner's function does, the notebook goes on
-            problem = f"your function stopped with {type(error).__name__}: {error}"
-        print("right" if problem is None else f"not yet: {problem}")
-
-    return print_verdict
+STRIDES = (8, 16, 32, 64, 128)  # of P3 … P7
 
 
-def blank(result: object) -> str | None:
-    """The message for an answer that returns nothing."""
-    return "your function returns nothing so far" if result is None else None
+def grids(height: int, width: int, whole: Callable = math.ceil) -> list[tuple[int, int]]:
+    """Rows and columns of P3 … P7."""
+    return [(whole(height / stride), whole(width / stride)) for stride in STRIDES]
+
+
+def count(sizes: Iterable[tuple[int, int]]) -> int:
+    return sum(rows * columns for rows, columns in sizes)
+
+
+def round_up(height: int, width: int) -> str:
+    (rows, columns), (low, narrow) = grids(height, width)[-1], grids(height, width, math.floor)[-1]
+    return f"P7 has {rows}×{columns} cells, not {low}×{narrow}: round up"
 
 
 @graded
-def check_describe(describe: Callable) -> str | None:
+def check_describe(describe: Callable) -> None:
     """Notebook 00, exercise 1: edges → centre and size."""
-    box, right = [10.0, 20.0, 50.0, 100.0], (30.0, 60.0, 40.0, 80.0)
-    result = describe(list(box))
-    if result is None:
-        return blank(result)
-    result = tuple(float(value) for value in result)
-    if result == right:
-        return None
-    if result[:2] == (20.0, 40.0):
-        return (
-            f"for {box} your centre {result[:2]} is half the size; add the left or top edge to it"
+    for x1, y1, x2, y2 in [(10, 20, 50, 100), (3, 0, 8, 5), (2, 7, 5, 17)]:
+        w, h = x2 - x1, y2 - y1
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        judge(
+            f"for {[x1, y1, x2, y2]}",
+            describe([x1, y1, x2, y2]),
+            {"centre x": x, "centre y": y, "width": w, "height": h},
+            [
+                ((w / 2, h / 2, w, h), "That is half the size; add the left or top edge to it"),
+                ((w, h, x, y), "The size comes last: centre x, centre y, width, height"),
+                ((x1 + x2, y1 + y2, w, h), "The two edges are added; divide by 2"),
+                (
+                    (x1 + x2 / 2, y1 + y2 / 2, w, h),
+                    "Only the second edge is halved: the sum needs brackets",
+                ),
+                (((x1 + x2) // 2, (y1 + y2) // 2, w, h), "// rounds down; / does not"),
+                (
+                    (x, y, x1 - x2, y1 - y2),
+                    "A size is not negative: subtract the first edge from the second",
+                ),
+                ((x1, y1, x2, y2), "That is an edge itself"),
+            ],
         )
-    if result[2:] == right[:2] and result[:2] == right[2:]:
-        return "the size comes last: return centre x, centre y, width, height"
-    return f"for {box} you say {result}, it should be {right}"
 
 
 @graded
-def check_output_size(output_size: Callable) -> str | None:
-    """Notebook 01, exercise 1: places that a convolution gives."""
-    for n, kernel, stride, padding in [
-        (20, 7, 1, 3),
-        (640, 7, 2, 3),
-        (417, 3, 2, 1),
-        (52, 1, 1, 0),
-        (5, 3, 2, 1),
-    ]:
-        right = (n + 2 * padding - kernel) // stride + 1
-        result = output_size(n, kernel, stride, padding)
-        if result is None:
-            return blank(result)
-        if result == right:
-            continue
-        case = f"for n={n}, kernel={kernel}, stride={stride}, padding={padding} you say {result}"
-        if result == right - 1:
-            return f"{case}, one too few: did you count the first place?"
-        if result == (n + padding - kernel) // stride + 1:
-            return f"{case}: the padding is put on both sides"
-        if isinstance(result, float) and not result.is_integer():
-            return f"{case}: a number of places is whole, round down with //"
-        return f"{case}, it should be {right}"
-    return None
+def check_edges(edges: Callable) -> None:
+    """Notebook 00, exercise 2: centre and size → edges."""
+    for x1, y1, x2, y2 in [(10, 20, 50, 100), (3, 0, 8, 5), (2, 7, 5, 17)]:
+        w, h = x2 - x1, y2 - y1
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        judge(
+            f"for x = {show(x)}, y = {show(y)}, width = {w}, height = {h}",
+            edges(x, y, w, h),
+            {"x1": x1, "y1": y1, "x2": x2, "y2": y2},
+            [
+                (
+                    (x - w, y - h, x + w, y + h),
+                    "That is the whole size away from the centre; half of it is on each side",
+                ),
+                (
+                    (x, y, x + w, y + h),
+                    "You start from the centre as if it were the upper left corner",
+                ),
+                ((x1, x2, y1, y2), "The order is x1, y1, x2, y2"),
+                ((x1, y1, w, h), "The last two are edges, too, not the size"),
+                (
+                    ((x - w) / 2, (y - h) / 2, (x + w) / 2, (y + h) / 2),
+                    "Only the size is halved, not the centre: mind the brackets",
+                ),
+                (
+                    (x - w // 2, y - h // 2, x + w // 2, y + h // 2),
+                    "// rounds down; / does not",
+                ),
+                ((x2, y2, x1, y1), "x1 and y1 are the smaller ones: subtract for them"),
+            ],
+        )
 
 
 @graded
-def check_receptive_field(friends_stem: Callable) -> str | None:
-    """Notebook 01, exercise 2: kernel and stride of each layer of another stem."""
-    layers = friends_stem()
-    if layers is None:
-        return blank(layers)
-    layers = [tuple(layer) for layer in layers]
-    if layers == [(3, 2), (3, 1), (3, 1)]:
-        return None
+def check_padding_for(padding_for: Callable) -> None:
+    """Notebook 01, exercise 1: the padding with which a convolution keeps the size."""
+    for kernel in (7, 3, 5, 1, 11):
+        judge(
+            f"for kernel {kernel}",
+            padding_for(kernel),
+            {"the padding": (kernel - 1) / 2},
+            [
+                (kernel - 1, "That is both sides together; padding is put on each side"),
+                (0, f"Without padding, 20 places become {21 - kernel}"),
+                ((kernel + 1) / 2, "That is one too many: 20 places become 22"),
+                (kernel / 2, "There is no half place: padding is a whole number"),
+            ],
+        )
+
+
+@graded
+def check_friends_stem(friends_stem: Callable) -> None:
+    """Notebook 01, exercise 2: the layers of another stem, and how far it sees."""
+    result = filled(friends_stem())
+    try:
+        layers, field = result
+        layers = [(kernel, stride) for kernel, stride in layers]
+        field = float(field)
+    except (TypeError, ValueError, RuntimeError):
+        raise NotYet(
+            "return two things, the list of pairs (kernel, stride) and the field, a number"
+        ) from None
     if len(layers) != 3:
-        return f"the friend has three layers, you list {len(layers)}"
-    if layers == [(2, 3), (1, 3), (1, 3)]:
-        return "the kernel comes first, then the stride"
-    if [stride for _, stride in layers] == [2, 2, 2]:
-        return "only the friend's first layer has stride 2; the others have 1"
-    return f"you say {layers}; each layer is (3, stride), and only the first has stride 2"
+        raise NotYet(f"the friend has three layers, you list {len(layers)}")
+    kernels, strides = [kernel for kernel, _ in layers], [stride for _, stride in layers]
+    if strides == [3, 3, 3] != kernels:
+        raise NotYet(f"you say {layers}. The kernel comes first, then the stride")
+    if kernels != [3, 3, 3]:
+        raise NotYet(f"your kernels are {kernels}. Read again how large the friend's are")
+    if strides == [2, 2, 2]:
+        raise NotYet("you give every layer stride 2. Only the friend's first layer has it")
+    if strides != [2, 1, 1]:
+        raise NotYet(f"your strides are {strides}. Read again which layer makes the image smaller")
+    if field < 11:
+        raise NotYet(
+            f"the layers are right, a field of {show(field)} pixels is too small. The second and "
+            f"third layer walk over cells that are already two pixels wide"
+        )
+    if not close(field, 11):
+        raise NotYet(
+            f"the layers are right, a field of {show(field)} pixels is too large. The first layer "
+            f"walks over single pixels, and only the strides before a layer make its cells wider"
+        )
 
 
 @graded
-def check_level_size(level_size: Callable) -> str | None:
-    """Notebook 02, exercise 1: rows and columns of a level."""
-    for height, width, level in [(640, 832, 3), (640, 832, 7), (417, 333, 5), (65, 97, 6)]:
-        right = (math.ceil(height / 2**level), math.ceil(width / 2**level))
-        result = level_size(height, width, level)
-        if result is None:
-            return blank(result)
-        result = tuple(result)
-        if result == right:
-            continue
-        case = f"for P{level} of a {height}×{width} image you say {result}"
-        if result == (height // 2**level, width // 2**level):
-            return f"{case}, it should be {right}. Did you round down?"
-        if result == right[::-1]:
-            return f"{case}: rows come first, then columns"
-        return f"{case}, it should be {right}"
-    return None
+def check_count_cells(count_cells: Callable) -> None:
+    """Notebook 02, exercise 1: cells of all levels of an image."""
+    for height, width in [(640, 832), (417, 333), (65, 97)]:
+        sizes = grids(height, width)
+        exact = [height / stride * width / stride for stride in STRIDES]
+        late = [
+            sum(exact),
+            math.floor(sum(exact)),
+            math.ceil(sum(exact)),
+            sum(map(math.ceil, exact)),
+        ]
+        judge(
+            f"for ({height}, {width})",
+            count_cells(height, width),
+            {"the count of cells": count(sizes)},
+            [
+                (9 * count(sizes), "That counts nine anchors a cell; the question is for cells"),
+                (count(sizes[:3]), "That is P3 to P5; P6 and P7 have cells, too"),
+                (count(grids(height, width, math.floor)), round_up(height, width)),
+                *[(n, "Round each level's rows and columns before you multiply") for n in late],
+            ],
+        )
 
 
 @graded
-def check_merge(merge: Callable) -> str | None:
+def check_merge(merge: Callable) -> None:
     """Notebook 02, exercise 2: stretch the coarser map to the size of the other, and add."""
     for (height, width), (h, w) in [((4, 6), (2, 3)), ((27, 21), (14, 11))]:
         lateral = torch.arange(2.0 * 3 * height * width).reshape(2, 3, height, width)
-        coarser = torch.arange(2.0 * 3 * h * w).reshape(2, 3, h, w)
+        coarser = 100 + torch.arange(2.0 * 3 * h * w).reshape(2, 3, h, w)
         case = f"for [2, 3, {height}, {width}] and [2, 3, {h}, {w}]"
         try:
-            result = merge(lateral, coarser)
+            result = merge(lateral.clone(), coarser.clone())
         except RuntimeError as error:
-            return f"{case} it stops: {error}. Stretch to the size of lateral, not by a factor"
-        if result is None:
-            return blank(result)
+            how = "before you add" if height == 2 * h else "not by a factor"
+            raise NotYet(
+                f"{case} it stops: {error}. Stretch to the size of lateral, {how}"
+            ) from None
+        result = tensor(result, "as large as lateral").float()
         if result.shape != lateral.shape:
-            return f"{case} you return {list(result.shape)}, it should be {list(lateral.shape)}"
+            raise NotYet(
+                f"{case} you return {list(result.shape)}, it should be {list(lateral.shape)}"
+            )
         # each cell of lateral gets the cell of coarser that lies over it
         rows = [row * h // height for row in range(height)]
         columns = [column * w // width for column in range(width)]
         stretched = coarser[:, :, rows][:, :, :, columns]
-        if torch.equal(result, stretched):
-            return f"{case} you stretch, but do not add lateral"
-        if not torch.equal(result, lateral + stretched):
-            return f'{case} the values differ. Is it mode="nearest", so that cells are repeated?'
-    return None
-
-
-@graded
-def check_to_rows(to_rows: Callable) -> str | None:
-    """Notebook 03, exercise 1: channels of a grid → one row an anchor."""
-    anchors, values, height, width = 3, 4, 2, 5
-    x = torch.arange(2 * anchors * values * height * width)
-    x = x.reshape(2, anchors * values, height, width)
-    result = to_rows(x, values)
-    if result is None:
-        return blank(result)
-    expected = [2, height * width * anchors, values]
-    if list(result.shape) != expected:
-        return f"for {list(x.shape)} you return {list(result.shape)}, it should be {expected}"
-    row = width * anchors + anchors + 1  # cell (1, 1), anchor 1
-    right = x[0, values : 2 * values, 1, 1].tolist()
-    if result[0, row].tolist() != right:
-        return (
-            f"the shape is right, the order is not. Row {row} belongs to cell (1, 1) and anchor 1 "
-            f"and should hold {right}, yours holds {result[0, row].tolist()}. "
-            f"Bring the channels to the end before you reshape"
-        )
-    return None
-
-
-@graded
-def check_row_of(row_of: Callable) -> str | None:
-    """Notebook 03, exercise 2: the row of an anchor of a cell."""
-    for i, j, anchor, columns in [(0, 0, 5, 26), (0, 2, 0, 26), (8, 13, 3, 26), (4, 6, 8, 7)]:
-        right = (i * columns + j) * 9 + anchor
-        result = row_of(i, j, anchor, columns)
-        if result is None:
-            return blank(result)
-        if result == right:
+        wrong = ~torch.isclose(result, lateral + stretched)
+        if not wrong.any():
             continue
-        case = f"for cell ({i}, {j}), anchor {anchor}, {columns} columns you say {result}"
-        if result == i * columns + j + anchor:
-            return f"{case}: every cell before this one has 9 rows"
-        if result == (j * columns + i) * 9 + anchor:
-            return f"{case}: cells go along the row first, i · columns + j"
-        return f"{case}, it should be {right}"
-    return None
+        if torch.equal(result, stretched):
+            raise NotYet(f"{case} you stretch, but do not add lateral")
+        if torch.equal(result, lateral):
+            raise NotYet(f"{case} you return lateral as it was: coarser is missing")
+        for corners in (False, True):
+            blurred = F.interpolate(
+                coarser, (height, width), mode="bilinear", align_corners=corners
+            )
+            if torch.allclose(result, lateral + blurred) or torch.allclose(result, blurred):
+                raise NotYet(f'{case} you blend cells. Repeat them, with mode="nearest"')
+        place = tuple(wrong.nonzero()[0].tolist())
+        raise NotYet(
+            f"{case} you have {show(result[place].item())} at {list(place)}. There lateral has "
+            f"{show(lateral[place].item())}, and the cell of coarser over it has "
+            f"{show(stretched[place].item())}: it should be their sum"
+        )
 
 
 @graded
-def check_anchor_shape(anchor_shape: Callable) -> str | None:
+def check_to_grid(to_grid: Callable) -> None:
+    """Notebook 03, exercise 1: one row an anchor → channels of a grid."""
+    for images, anchors, values, height, width in [(2, 3, 4, 2, 5), (3, 2, 7, 4, 3)]:
+        channels = anchors * values
+        rows = torch.arange(images * height * width * channels).reshape(images, -1, values)
+        case = f"for {list(rows.shape)}, height {height} and width {width}"
+        result = tensor(to_grid(rows.clone(), height, width), "[B, A·V, h, w]")
+        shape, expected = list(result.shape), [images, channels, height, width]
+        if shape != expected:
+            hint = ""
+            if shape == [images, channels, width, height]:
+                hint = ". Height and width are swapped"
+            if shape == [images, height, width, channels]:
+                hint = ". The channels are still at the end: permute"
+            raise NotYet(f"{case} you return {shape}, it should be {expected}{hint}")
+        right = rows.reshape(images, height, width, channels).permute(0, 3, 1, 2)
+        if torch.equal(result, right):
+            continue
+        hint = ""
+        if torch.equal(result, rows.reshape(expected)):
+            hint = ". Reshape with the channels at the end, and permute then"
+        if torch.equal(result, rows.reshape(images, width, height, channels).permute(0, 3, 2, 1)):
+            hint = ". In the reshape, height comes before width"
+        image, channel, i, j = (result != right).nonzero()[0].tolist()
+        a = channel // values
+        of_anchor = slice(a * values, (a + 1) * values)
+        raise NotYet(
+            f"{case} the shape is right, the order is not. Image {image}, cell ({i}, {j}), anchor "
+            f"{a} is row {(i * width + j) * anchors + a} and should hold "
+            f"{right[image, of_anchor, i, j].tolist()}, yours holds "
+            f"{result[image, of_anchor, i, j].tolist()}{hint}"
+        )
+
+
+@graded
+def check_row_of(row_of: Callable) -> None:
+    """Notebook 03, exercise 2: the row of an anchor in the whole list of a 640×832 image."""
+    sizes = grids(640, 832)
+    places = [(5, 8, 13, 3), (3, 0, 0, 5), (3, 0, 2, 0), (4, 6, 40, 2), (6, 3, 1, 0), (7, 4, 6, 8)]
+    for level, i, j, a in places:
+        before = count(sizes[: level - 3])  # cells
+        rows, columns = sizes[level - 3]
+        cell = i * columns + j
+        across = "Cells go along the row first: before row i lie i rows of cells"
+        nine = "A cell has nine rows; so have those before it, on its level and on others"
+        judge(
+            f"for P{level}, cell ({i}, {j}), anchor {a}",
+            row_of(level, i, j, a),
+            {"the row": 9 * (before + cell) + a},
+            [
+                (9 * cell + a, f"That counts within P{level}; the levels before have rows, too"),
+                (before + cell + a, nine),
+                (before + 9 * cell + a, nine),
+                (9 * before + cell + a, nine),
+                (9 * (before + j * rows + i) + a, across),
+                (9 * (before + j * columns + i) + a, across),
+                (
+                    9 * (before + i * rows + j) + a,
+                    f"A row of cells is as long as P{level} has columns, {columns}",
+                ),
+                (9 * (before + i * (832 // 2**level) + j) + a, round_up(640, 832)),
+                (
+                    9 * before + a * rows * columns + cell,
+                    "The nine anchors of a cell follow each other",
+                ),
+            ],
+            otherwise=f". P{level} begins at row {9 * before:,}",
+        )
+
+
+@graded
+def check_anchor_shape(anchor_shape: Callable) -> None:
     """Notebook 04, exercise 1: width and height of an anchor."""
     for base, scale, ratio in [(32, 1.0, 1.0), (64, 1.0, 0.5), (128, 2 ** (1 / 3), 2.0)]:
-        result = anchor_shape(base, scale, ratio)
-        if result is None:
-            return blank(result)
-        width, height = (float(value) for value in result)
+        width, height = numbers(anchor_shape(base, scale, ratio), ["width", "height"])
         side = base * scale
-        if math.isclose(width * height, side**2) and math.isclose(height / width, ratio):
-            continue
         case = f"for base={base}, scale={scale:.2f}, ratio={ratio} you say {width:.1f}×{height:.1f}"
-        if math.isclose(width / height, ratio):
-            return f"{case}: ratio is height / width, a ratio of {ratio} is the other way round"
-        if math.isclose(height / width, ratio):
-            return f"{case}: its area is {width * height:.0f}, it should be {side**2:.0f}"
-        if math.isclose(height / width, ratio**2):
-            return f"{case}: both sides change, so each takes the square root of the ratio"
-        return f"{case}; it needs width · height = {side**2:.0f} and height / width = {ratio}"
-    return None
+        if not (width > 0 and height > 0):
+            raise NotYet(f"{case}; both are greater than 0")
+        if close(height / width, ratio):
+            if close(width * height, side**2):
+                continue
+            raise NotYet(f"{case}: its area is {width * height:.0f}, it should be {side**2:.0f}")
+        if close(width / height, ratio):
+            raise NotYet(
+                f"{case}: ratio is height / width, a ratio of {ratio} is the other way round"
+            )
+        if close(height / width, ratio**2):
+            raise NotYet(f"{case}: both sides change, so each takes the square root of the ratio")
+        raise NotYet(f"{case}; it needs width · height = {side**2:.0f}, height / width = {ratio}")
 
 
 @graded
-def check_count_anchors(count_anchors: Callable) -> str | None:
+def check_count_anchors(count_anchors: Callable) -> None:
     """Notebook 04, exercise 2: anchors of an image."""
     for height, width in [(640, 832), (417, 333), (65, 97)]:
-        cells = [(math.ceil(height / s), math.ceil(width / s)) for s in (8, 16, 32, 64, 128)]
-        down = sum(9 * (height // s) * (width // s) for s in (8, 16, 32, 64, 128))
-        right = sum(9 * h * w for h, w in cells)
-        result = count_anchors(height, width)
-        if result is None:
-            return blank(result)
-        if result == right:
-            continue
-        case = f"for ({height}, {width}) you say {result:,}, it should be {right:,}"
-        if result == down:
-            h, w = cells[-1]
-            return f"{case}. P7 has {h}×{w} cells, not {height // 128}×{width // 128}: round up"
-        if result * 9 == right:
-            return f"{case}. Each cell has nine anchors"
-        return f"{case}. The levels have {cells} cells"
-    return None
-
-
-def close(a: float, b: float) -> bool:
-    return math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-6)
+        sizes = grids(height, width)
+        judge(
+            f"for ({height}, {width})",
+            count_anchors(height, width),
+            {"the count of anchors": 9 * count(sizes)},
+            [
+                (9 * count(grids(height, width, math.floor)), round_up(height, width)),
+                (count(sizes), "Each cell has nine anchors"),
+                (9 * count(sizes[:3]), "That is P3 to P5; P6 and P7 have anchors, too"),
+            ],
+            otherwise=f". The levels have {sizes} cells",
+        )
 
 
 @graded
-def check_iou(iou: Callable) -> str | None:
+def check_iou(iou: Callable) -> None:
     """Notebook 05, exercise 1: intersection over union of two boxes."""
-    cases = [
-        ([0, 0, 10, 10], [0, 0, 10, 10], 1.0),
-        ([0, 0, 10, 10], [5, 0, 15, 10], 50 / 150),
-        ([0, 0, 4, 8], [2, 4, 6, 12], 8 / 56),
-        ([0, 0, 10, 10], [20, 0, 30, 10], 0.0),
-        ([0, 0, 10, 10], [20, 20, 30, 30], 0.0),
-    ]
-    for a, b, right in cases:
-        result = iou(list(a), list(b))
-        if result is None:
-            return blank(result)
-        if close(result, right):
-            continue
-        case = f"for {a} and {b} you say {result:.3f}, it should be {right:.3f}"
-        if right == 0:
-            return f"{case}. These boxes lie apart: a negative width or height counts as 0"
-        union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
-        shared = right * union / (1 + right)
-        if close(result, shared / union):
-            return f"{case}. The shared part is in both areas: subtract it once from their sum"
-        return case
-    return None
+
+    def area(box: list[int], more: int = 0) -> int:
+        return (box[2] - box[0] + more) * (box[3] - box[1] + more)
+
+    for a, b in [
+        ([0, 0, 4, 8], [2, 4, 12, 10]),
+        ([0, 0, 10, 10], [5, 0, 15, 10]),
+        ([0, 0, 10, 10], [2, 3, 6, 8]),
+        ([0, 0, 10, 10], [0, 0, 10, 10]),
+        ([0, 0, 10, 10], [20, 0, 30, 10]),
+        ([0, 0, 10, 10], [20, 20, 30, 30]),
+    ]:
+        common = [max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])]
+        apart = common[2] < common[0] or common[3] < common[1]
+        both, signed = area(a) + area(b), area(common)
+        shared = 0 if apart else signed
+        if apart:  # the denominator may be 0 for boxes that overlap
+            mistakes = [
+                (signed / (both - signed), "The boxes lie apart: a negative side counts as 0"),
+                (signed / both, "The boxes lie apart: a negative side counts as 0"),
+            ]
+        else:
+            pixel = "No pixel is added to a side: it is x2 − x1"
+            grown = area(common, 1)
+            alone = "You divide by the area of one box alone; the union is what either box covers"
+            mistakes = [
+                (
+                    shared / both,
+                    "The shared part is in both areas: subtract it once from their sum",
+                ),
+                (grown / (area(a, 1) + area(b, 1) - grown), pixel),
+                (grown / (both - grown), pixel),
+                (shared / min(area(a), area(b)), alone),
+                (shared / max(area(a), area(b)), alone),
+                (shared, "That is the shared area; divide it by the union"),
+            ]
+            if both != 2 * shared:
+                mistakes.append(
+                    (shared / (both - 2 * shared), "The shared part is subtracted twice")
+                )
+        judge(
+            f"for {a} and {b}",
+            iou(list(a), list(b)),
+            {"the IoU": shared / (both - shared)},
+            mistakes,
+        )
 
 
 @graded
-def check_targets(targets: Callable) -> str | None:
+def check_targets(targets: Callable) -> None:
     """Notebook 05, exercise 2: the four targets of an anchor and its object."""
-    anchor, box = [10.0, 10.0, 50.0, 90.0], [20.0, 30.0, 100.0, 70.0]
-    right = (7.5, 0.0, math.log(2) / 0.2, -math.log(2) / 0.2)
-    result = targets(list(anchor), list(box))
-    if result is None:
-        return blank(result)
-    result = [float(value) for value in result]
-    if all(close(a, b) for a, b in zip(result, right, strict=True)):
-        return None
-    case = f"for the anchor {anchor} and the box {box} you say {[round(r, 3) for r in result]}"
-    if close(result[0], 0.75) and close(result[2], math.log(2)):
-        return f"{case}: these are the plain t; divide by 0.1, 0.1, 0.2, 0.2"
-    if close(result[0], -7.5) or close(result[2], -right[2]):
-        return f"{case}: the sign is turned; it is the way from the anchor to the box"
-    if close(result[0], 0.25 / 0.1):
-        return f"{case}: tx is between the centres, not the left edges"
-    if close(result[0], 30 / 80 / 0.1):
-        return f"{case}: divide by the anchor's width and height, not the box's"
-    return f"{case}, it should be {[round(r, 3) for r in right]}"
+    anchor, box = [10.0, 10.0, 50.0, 90.0], [20.0, 40.0, 110.0, 70.0]
+    dx, dy = 35, 5  # from the anchor's centre, (30, 50), to the box's, (65, 55)
+    wa, ha, w, h = 40, 80, 90, 30
+    tx, ty, tw, th = dx / wa, dy / ha, math.log(w / wa), math.log(h / ha)
+    x, y, wide, high = tx / 0.1, ty / 0.1, tw / 0.2, th / 0.2
+    turned = "The sign is turned: it is from the anchor to the box"
+    centres = "It is the way between the centres, not between edges"
+    relative = "That is in pixels: the way is divided by the anchor's size, the sizes by each other"
+    judge(
+        f"for the anchor {anchor} and the box {box}",
+        targets(list(anchor), list(box)),
+        {"tx": x, "ty": y, "tw": wide, "th": high},
+        [
+            ((tx, ty, tw, th), "That is not divided yet, tx and ty by 0.1, tw and th by 0.2"),
+            ((tx * 0.1, ty * 0.1, tw * 0.2, th * 0.2), "Divide by 0.1 or 0.2, do not multiply"),
+            ((x, y, tw / 0.1, th / 0.1), "tw and th are divided by 0.2, not by 0.1"),
+            ((tx / 0.2, ty / 0.2, wide, high), "tx and ty are divided by 0.1, not by 0.2"),
+            ((-x, -y, -wide, -high), turned),
+            ((-dx / w / 0.1, -dy / h / 0.1, -wide, -high), "The anchor and the box are exchanged"),
+            ((10 / wa / 0.1, 30 / ha / 0.1, wide, high), centres),
+            ((60 / wa / 0.1, -20 / ha / 0.1, wide, high), centres),
+            (
+                (dx / w / 0.1, dy / h / 0.1, wide, high),
+                "Divide by the anchor's size, not the box's",
+            ),
+            ((x, y, w / wa / 0.2, h / ha / 0.2), "The logarithm is missing"),
+            ((y, x, high, wide), "Two are swapped: the order is tx, ty, tw, th"),
+            ((dx, dy, w - wa, h - ha), relative),
+            ((dx / 0.1, dy / 0.1, (w - wa) / 0.2, (h - ha) / 0.2), relative),
+        ],
+    )
 
 
 @graded
-def check_focal(focal: Callable) -> str | None:
+def check_focal(focal: Callable) -> None:
     """Notebook 05, exercise 3: the focal loss of one entry."""
-    for p, target in [(0.3, 1), (0.3, 0), (0.9, 1), (0.01, 0)]:
-        p_t = p if target == 1 else 1 - p
-        alpha_t = 0.25 if target == 1 else 0.75
-        right = -alpha_t * (1 - p_t) ** 2 * math.log(p_t)
-        result = focal(p, target)
-        if result is None:
-            return blank(result)
-        result = float(result)
-        if close(result, right):
-            continue
-        case = f"for p = {p} and target {target} you say {result:.6f}, it should be {right:.6f}"
-        if close(result, -right):
-            return f"{case}. A logarithm of a probability is negative: the minus is missing"
-        if close(result, right * (1 - alpha_t) / alpha_t):
-            return f"{case}. α_t is 0.25 where the target is 1, and 0.75 where it is 0"
-        if close(result, right * p_t**2 / (1 - p_t) ** 2):
-            return f"{case}. It is (1 − p_t)², which turns the easy entries down"
-        return case
-    return None
+
+    def loss(p: float, alpha: float, weight: float) -> float:
+        return -alpha * weight * math.log(p)
+
+    for p, target in [(0.3, 1), (0.3, 0), (0.8, 1), (0.6, 0)]:
+        p_t, alpha = (p, 0.25) if target == 1 else (1 - p, 0.75)
+        weight = (1 - p_t) ** 2
+        right = loss(p_t, alpha, weight)
+        by_target = "p_t is p where the target is 1, and 1 − p where it is 0"
+        judge(
+            f"for p = {p} and target {target}",
+            focal(p, target),
+            {"the loss": right},
+            [
+                (-right, "A logarithm of a probability is negative: the minus is missing"),
+                (loss(p_t, 1 - alpha, weight), "α_t is 0.25 for target 1, and 0.75 for target 0"),
+                (loss(p_t, 1, weight), "α_t is left out"),
+                (loss(p, alpha, (1 - p) ** 2), f"Take p_t for p: {by_target}"),
+                (loss(p, alpha, weight), f"In the logarithm, {by_target}"),
+                # for target 1 this is right, so p_t² has been named before
+                (loss(p_t, alpha, (1 - p) ** 2), f"In the square, {by_target}"),
+                (loss(p, 0.25, (1 - p) ** 2), "That is the loss of target 1: p_t and α_t change"),
+                (loss(p_t, alpha, p_t**2), "It is (1 − p_t)², which turns the easy entries down"),
+                (loss(p_t, alpha, 1), "(1 − p_t)² is missing"),
+                (loss(p_t, alpha, 1 - p_t), "γ is 2: the square of 1 − p_t is missing"),
+            ],
+            digits=6,
+        )
 
 
 @graded
-def check_prior_bias(prior_bias: Callable) -> str | None:
+def check_prior_bias(prior_bias: Callable) -> None:
     """Notebook 06, exercise 1: the bias whose sigmoid is the prior."""
     for prior in (0.01, 0.5, 0.2):
-        result = prior_bias(prior)
-        if result is None:
-            return blank(result)
-        probability = 1 / (1 + math.exp(-float(result)))
-        if close(probability, prior):
+        (bias,) = numbers(prior_bias(prior), ["the bias"])
+        probability = torch.tensor(bias, dtype=torch.float64).sigmoid().item()
+        if math.isclose(probability, prior, rel_tol=1e-3):  # so that −4.595 will do for 0.01
             continue
-        case = (
-            f"for π = {prior} your bias is {float(result):.3f}, whose sigmoid is {probability:.3f}"
-        )
-        if close(probability, 1 - prior):
-            return f"{case}, that is 1 − π. The sign is turned"
-        if close(float(result), math.log(prior)):
-            return f"{case}. The sigmoid is 1 / (1 + e⁻ᵇ), not eᵇ"
-        return case
-    return None
+        case = f"for π = {prior} your bias is {bias:.5f}, whose sigmoid is {probability:.5f}"
+        if math.isclose(probability, 1 - prior, rel_tol=1e-3):
+            raise NotYet(f"{case}, that is 1 − π. The sign is turned")
+        if math.isclose(bias, math.log(prior), rel_tol=1e-3):
+            raise NotYet(f"{case}. The sigmoid is 1 / (1 + e⁻ᵇ), not eᵇ")
+        if close(bias, 1 / (1 + math.exp(-prior))):
+            raise NotYet(f"{case}. You took the sigmoid of π; look for the b whose sigmoid is π")
+        raise NotYet(case)
 
 
 @graded
-def check_split_levels(split_levels: Callable) -> str | None:
+def check_split_levels(split_levels: Callable) -> None:
     """Notebook 06, exercise 2: one list of rows → five levels."""
     for height, width in [(640, 832), (65, 97)]:
-        cells = [math.ceil(height / s) * math.ceil(width / s) for s in (8, 16, 32, 64, 128)]
-        rows = torch.arange(9 * sum(cells)).reshape(1, -1, 1)
-        case = f"for {height}×{width}, {rows.shape[1]:,} rows,"
+        sizes = [9 * rows * columns for rows, columns in grids(height, width)]
+        rows = torch.arange(2 * sum(sizes) * 3).reshape(2, -1, 3)
+        case = f"for {height}×{width}, rows {list(rows.shape)},"
         try:
-            result = split_levels(rows, height, width)
+            levels = filled(split_levels(rows.clone(), height, width))
         except RuntimeError as error:
-            return f"{case} it stops: {error}. The levels have {[9 * n for n in cells]} rows"
-        if result is None:
-            return blank(result)
-        sizes = [level.shape[1] for level in result]
-        if sizes != [9 * n for n in cells]:
-            return (
-                f"{case} your levels have {sizes} rows, they should have {[9 * n for n in cells]}"
-            )
-        if not torch.equal(torch.cat(list(result), dim=1), rows):
-            return f"{case} the sizes are right, but the rows are not in order"
-    return None
+            hint = f"The levels have {sizes} rows"
+            if "dimension 0" in str(error):
+                hint = "That cuts along the images: rows are dim=1"
+            raise NotYet(f"{case} it stops: {error}. {hint}") from None
+        if not isinstance(levels, (list, tuple)) or not all(
+            isinstance(level, torch.Tensor) and level.dim() == 3 for level in levels
+        ):
+            raise NotYet("return a list of five tensors [B, rows of the level, V]")
+        if len(levels) != 5:
+            raise NotYet(f"{case} you return {len(levels)} tensors, it should be five, one a level")
+        yours = [level.shape[1] for level in levels]
+        if yours != sizes:
+            raise NotYet(f"{case} your levels have {yours} rows, they should have {sizes}")
+        for level, expected in zip(levels, rows.split(sizes, dim=1), strict=True):
+            if not torch.equal(level, expected):
+                raise NotYet(f"{case} the sizes are right, but the rows are not in order")

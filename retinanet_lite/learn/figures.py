@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
+from torchvision.ops import box_iou
 
 from ..data.batches import MEAN, STD
 from ..data.shapes import CLASSES, Scene
@@ -22,6 +23,7 @@ from ..matching import IGNORED as IGNORED_MATCH
 # Okabe and Ito's colours, which most colour-blind readers can tell apart
 OBJECT = {"edgecolor": "#0072B2", "linestyle": "-", "linewidth": 2.0}
 ANCHOR = {"edgecolor": "#D55E00", "linestyle": "--", "linewidth": 1.4}
+CELL = {"edgecolor": "#000000", "linestyle": "-", "linewidth": 1.5}
 POSITIVE = {"edgecolor": "#009E73", "linestyle": "-", "linewidth": 1.2}
 IGNORED = {"edgecolor": "#E69F00", "linestyle": ":", "linewidth": 1.4}
 NEGATIVE = {"edgecolor": "#7F7F7F", "linestyle": "-", "linewidth": 0.6}
@@ -127,7 +129,7 @@ def show_receptive_field(image: Tensor, influence: Tensor, cell: Tensor, title: 
     shade = np.zeros((*seen.shape, 4))
     shade[..., 3] = np.where(seen, 0.0, 0.6)  # what the cell can't see is dark
     ax.imshow(shade, extent=(0, seen.shape[1], seen.shape[0], 0))
-    add_boxes(ax, cell[None], ANCHOR)
+    add_boxes(ax, cell[None], CELL)
 
 
 def show_cells(
@@ -147,28 +149,32 @@ def show_cells(
         ax.vlines([stride * i for i in range(columns + 1)], 0, stride * rows, **lines)
         ax.hlines([stride * i for i in range(rows + 1)], 0, stride * columns, **lines)
         corner = [point[0] // stride * stride, point[1] // stride * stride]
-        ax.add_patch(Rectangle(corner, stride, stride, color=ANCHOR["edgecolor"], alpha=0.8))
-        ax.plot(*point, "k+")
+        ax.add_patch(Rectangle(corner, stride, stride, facecolor="white", **CELL, alpha=0.8))
+        ax.plot(*point, "o", markersize=14, markerfacecolor="none", markeredgecolor="#D55E00")
         ax.set_title(f"{name}: {rows}×{columns} cells", fontsize=9)
         # the last cells of a level stick out of an image that they do not fit
         ax.set(xlim=(0, -(-width // coarsest) * coarsest))
         ax.set(ylim=(-(-height // coarsest) * coarsest, 0))
         ax.tick_params(labelsize=7)
+        ax.set_xlabel("x in pixels", fontsize=8)
     axes[0].set_ylabel("y in pixels", fontsize=8)
 
 
 def show_anchors(
     image: Tensor, anchors: Tensor, title: str = "", box: Tensor | None = None
 ) -> None:
-    """Anchors [n, 4] over an image, dashed, with their centres; an object's box [4] too if given.
+    """Anchors [n, 4] over an image, dashed, with their centres. The view widens with them.
 
-    The view widens where anchors stick out of the image.
+    If an object's box [4] is given, too, the anchor that fits it best is drawn solid.
     """
     ax = show_image(image, title)
     add_boxes(ax, anchors, ANCHOR)
     ax.plot((anchors[:, 0] + anchors[:, 2]) / 2, (anchors[:, 1] + anchors[:, 3]) / 2, "k+")
     if box is not None:
         add_boxes(ax, box[None], OBJECT)
+        iou, best = box_iou(anchors, box[None])[:, 0].max(dim=0)
+        text = f"anchor {best.item()}, IoU {iou.item():.2f}"
+        add_boxes(ax, anchors[best][None], POSITIVE | {"linewidth": 2.0}, [text])
     low, high = anchors.amin(dim=0), anchors.amax(dim=0)
     height, width = image.shape[-2:]
     ax.set_xlim(min(0, low[0].item() - 10), max(width, high[2].item() + 10))
@@ -208,18 +214,26 @@ def show_matching(
     show_image(scene.image, title, ax)
     add_boxes(ax, scene.boxes, OBJECT | {"linewidth": 1.2})
     centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).numpy()
-    hollow = {"markerfacecolor": "none", "markeredgecolor": IGNORED["edgecolor"]}
-    ax.plot(*centres[matches == IGNORED_MATCH].T, "^", markersize=4, **hollow)
+    hollow = {"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.6}
+    ax.plot(*centres[matches == IGNORED_MATCH].T, "^", markersize=4, label="ignored", **hollow)
     filled = {"markerfacecolor": POSITIVE["edgecolor"], "markeredgecolor": "white"}
-    ax.plot(*centres[matches >= 0].T, "o", markersize=4.5, markeredgewidth=0.4, **filled)
+    ax.plot(
+        *centres[matches >= 0].T,
+        "o",
+        markersize=4.5,
+        markeredgewidth=0.4,
+        label="positive",
+        **filled,
+    )
 
     names = [f"P{level}" for level in range(3, 3 + len(level_counts))]
     levels = matches.split(list(level_counts))
     positive = [(level >= 0).sum().item() for level in levels]
     ignored = [(level == IGNORED_MATCH).sum().item() for level in levels]
-    ends = bars.barh(names, positive, color=POSITIVE["edgecolor"], label="● positive")
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)
+    ends = bars.barh(names, positive, color=POSITIVE["edgecolor"], label="positive")
     bars.bar_label(ends, [n or "" for n in positive], label_type="center", color="white")
-    bars.barh(names, ignored, left=positive, label="△ ignored", **hatched(IGNORED))
+    bars.barh(names, ignored, left=positive, label="ignored", **hatched(IGNORED))
     bars.invert_yaxis()
     bars.set(xlabel="anchors", title="… by level")
     bars.legend()
@@ -245,7 +259,8 @@ def show_delta(image: Tensor, anchor: Tensor, box: Tensor, title: str = "") -> N
 
 def show_focal_curves(gammas: Sequence[float] = (0, 0.5, 1, 2, 5)) -> None:
     """The focal loss of an entry against the probability that it gives to the truth."""
-    _, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained")
+    figure.suptitle("How much does an entry cost? (without $\\alpha_t$)")
     p = torch.linspace(0.001, 1, 500)
     for gamma, line in zip(gammas, ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=False):
         loss = -((1 - p) ** gamma) * p.log()
@@ -266,6 +281,7 @@ def show_shares(shares: dict[str, dict[str, float]], title: str, unit: str = "sh
         "ignored": hatched(IGNORED),
         "hard negative": hatched(NEGATIVE),
         "easy negative": {"color": "#BDBDBD"},
+        "negative": {"color": "#BDBDBD"},
     }
     for row, (name, parts) in enumerate(shares.items()):
         left = 0.0
@@ -279,8 +295,9 @@ def show_shares(shares: dict[str, dict[str, float]], title: str, unit: str = "sh
 
 
 def show_gradients(sizes: dict[str, float], title: str) -> None:
-    """The size of the gradient in each part of the model, on a logarithmic axis."""
+    """The length of the gradient in each part of the model, on a logarithmic axis."""
     _, ax = plt.subplots(figsize=(8, 0.9 + 0.28 * len(sizes)), layout="constrained")
-    ax.barh(list(sizes), list(sizes.values()), color=OBJECT["edgecolor"])
+    ax.plot(list(sizes.values()), list(sizes), "o", color=OBJECT["edgecolor"])
+    ax.grid(axis="x", linewidth=0.4)
     ax.invert_yaxis()
     ax.set(xscale="log", xlabel="length of the gradient", title=title)
