@@ -1,4 +1,8 @@
-"""RetinaNet, readable and exact. `notebooks/00_start_here.ipynb` is the way in."""
+"""RetinaNet, readable and exact. `notebooks/00_start_here.ipynb` is the way in.
+
+In the docstrings "walkthrough" is docs/walkthrough.md, and "the original" is the public
+`pytorch-retinanet`, whose structure this package follows.
+"""
 
 from .anchors import Anchors
 from .backbone import BasicBlock, Bottleneck, ResNet

@@ -11,7 +11,7 @@ from torch import Tensor
 class Anchors(nn.Module):
     """Anchors of an image: scales × ratios boxes around the centre of every cell, in pixels.
 
-    A cell's centre is (i + 0.5) · stride, as in the walkthrough; torchvision uses i · stride and
+    A cell's centre is (i + 0.5) · stride, as in the original; torchvision uses i · stride and
     rounds the corners.
 
     Args:

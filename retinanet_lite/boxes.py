@@ -18,7 +18,7 @@ class BBoxTransform(nn.Module):
     each then divided by its `std`, so that all four are of like size.
 
     Args:
-        std: 0.1, 0.1, 0.2, 0.2 as in the walkthrough; torchvision's RetinaNet and detectron2
+        std: 0.1, 0.1, 0.2, 0.2 as in the original; torchvision's RetinaNet and detectron2
             use 1, 1, 1, 1.
         max_log_scale: decode treats tw and th above this as this, so that no box is infinite;
             log(1000 / 16) is detectron2's and torchvision's value.
@@ -52,7 +52,7 @@ class BBoxTransform(nn.Module):
         return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
 
     def forward(self, anchors: Tensor, deltas: Tensor) -> Tensor:
-        """The same as `decode`, as the walkthrough's `regressBoxes` is called."""
+        """The same as `decode`, as the original's `regressBoxes` is called."""
         return self.decode(anchors, deltas)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 class PyramidFeatures(nn.Module):
     """Feature pyramid P3 … P7 over C3, C4, C5.
 
-    P6 is made from C5, as in the paper, the walkthrough, torchvision's v2 and detectron2;
+    P6 is made from C5, as in the paper, the original, torchvision's v2 and detectron2;
     torchvision's v1 makes it from P5.
 
     Args:

@@ -18,7 +18,7 @@ class FocalLoss(nn.Module):
 
     Each image's sums are divided by its number of positive anchors (at least 1), then averaged
     over the images. The box loss is the mean over the four targets of the positives, as in the
-    walkthrough; torchvision's v1 and detectron2 sum the four.
+    original; torchvision's v1 and detectron2 sum the four.
 
     Args:
         alpha: weight of the positive entries; the negative ones weigh 1 − alpha.

@@ -31,7 +31,7 @@ def match_anchors(
         negative: anchors under this IoU learn the background.
         keep_best: every object's best anchor learns it, whatever its IoU, so that an object
             that no anchor covers still teaches. Where two objects have the same best anchor,
-            it learns the one that it overlaps more. False is the paper's and the walkthrough's
+            it learns the one that it overlaps more. False is the paper's and the original's
             rule. torchvision and detectron2 keep best anchors too, but let such an anchor learn
             the object that it overlaps most, which may be another.
 

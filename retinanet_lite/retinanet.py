@@ -84,12 +84,12 @@ class RetinaNet(nn.Module):
 
     @torch.no_grad()
     def initialize(self, prior: float = 0.01) -> None:
-        """The walkthrough's initialisation: He for every convolution, the prior for the classes.
+        """The original's initialisation: He for every convolution, the prior for the classes.
 
         A convolution's weights are Gaussian with deviation √(2 / (k² · out_channels)); its own
         comment and the paper name a fixed deviation of 0.01 for the new ones. Biases are 0, but
         the class logits start at −log((1 − π) / π), whose sigmoid is π. The weights of both output
-        convolutions are 0 in the walkthrough, so that step 1 teaches nothing below them; here
+        convolutions are 0 in the original, so that step 1 teaches nothing below them; here
         they are as good as 0, and every parameter has a gradient from step 1 on. (Not under float16
         autocast, where they round to 0; bfloat16 keeps them.)
         """

@@ -67,7 +67,7 @@ model = RetinaNet(
     num_classes=20,
     block=BasicBlock,  # the parts of the backbone, see notebook 01
     layers=[1, 1, 1, 1],  # one of them in each stage: as few as there can be
-    feature_size=64,  # the walkthrough's model has 256
+    feature_size=64,  # channels inside; the model of the later notebooks has 256
     freeze_bn=False,  # it starts from random numbers, so everything has to learn
 )
 model.eval()
@@ -138,9 +138,9 @@ print("objects found:", hits.sum().item(), "of", len(hits))
 print("the star:", hits[0].item())
 
 # %% [markdown]
-# All are found. That does not say that there is no box too many; a measure that counts those as well comes later.
+# All are found. That does not say that there is no box too many; a good measure counts those as well.
 #
-# This detector has seen a single picture, and knows it by heart. It would fail on the next one. To learn *stars* rather than *this star* takes many pictures, and a measure taken on pictures that it never saw. The later notebooks do that. What you have seen here is that the parts work together, which is the first thing to check of any detector.
+# This detector has seen a single picture, and knows it by heart. It would fail on the next one. To learn *stars* rather than *this star* takes many pictures, and a test on pictures that it never saw. What you have seen here is that the parts work together, which is the first thing to check of any detector.
 #
 # ### Play with it
 #
@@ -173,6 +173,8 @@ show_detections(scene, above(0.05), "Which scores are above 0.05?")
 # | 04 | anchors | are the boxes to start from: nine at every cell |
 # | 05 | loss | decides which anchor learns which object, and how wrong each answer is |
 # | 06 | detector | is all of it together, and the first step of learning |
+#
+# There is also a page to read along, [the walkthrough](../docs/walkthrough.md). It goes through the whole model line by line, with the shape of every tensor. Its structure is that of a well-known public implementation, `pytorch-retinanet`, which we call **the original**. The notebooks build what the walkthrough describes, and check their shapes against it.
 #
 # Here is the whole, in numbers. It is the detector of these notebooks, RetinaNet over a ResNet-50, for a batch of two images of 640×832 pixels. You need not understand a row of it yet. After notebook 06 you will know why each number is what it is.
 

@@ -39,7 +39,7 @@ images, annotations = to_batch(scenes)
 print("[B, 3, H, W] =", shape(images))
 
 # %% [markdown]
-# `to_batch` has also **normalised** the images: it subtracted from each colour its mean over ImageNet, a large collection of photographs, and divided by its standard deviation. For a photograph that gives numbers around zero, which networks learn from best. (Our paper is paler than most photographs, so most of our numbers lie above 1.)
+# `to_batch` has also **normalised** the images: it subtracted from each colour its mean over ImageNet, a large collection of photographs, and divided by its standard deviation. For a photograph that gives numbers around zero, which networks learn from best. (The background of our pictures is paler than most photographs, so most of our numbers lie above 1.)
 #
 # ## What a feature is
 #
@@ -61,7 +61,7 @@ show_features(
 #
 # ## The stem: two steps down
 #
-# The network begins with its **stem**: a convolution, a batch norm, a ReLU and a max pool, each of which you will see in a moment. The convolution has 64 filters of 7×7 over the three colours. Its **stride** is 2: it looks at every second place only, so its output has half the rows and columns. This line is the walkthrough's (`bias=False`, because the batch norm that follows brings its own):
+# The network begins with its **stem**: a convolution, a batch norm, a ReLU and a max pool, each of which you will see in a moment. The convolution has 64 filters of 7×7 over the three colours. Its **stride** is 2: it looks at every second place only, so its output has half the rows and columns. This is the first layer of the [walkthrough](../docs/walkthrough.md) (`bias=False`, because the batch norm that follows brings its own):
 
 # %%
 conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -117,7 +117,7 @@ print("without the shortcut, anything left:", bool((change != 0).any()))
 print("with it, equal to the input:        ", torch.equal(F.relu(x + change), x))
 
 # %% [markdown]
-# So the picture comes through on its way up. And the gradient on its way back? Take 50 blocks, of two convolutions each and without batch norm, and see how much gradient arrives at the first:
+# So the picture comes through on its way up. And the gradient on its way back? Take 50 blocks, of two convolutions each and without batch norm, and see whether any gradient arrives at the first (its length above 10⁻⁶):
 
 
 # %%
@@ -196,7 +196,7 @@ class Bottleneck(nn.Module):
 
 
 # %% [markdown]
-# ResNet-18 and -34 are made of `BasicBlock`, ResNet-50, -101 and -152 of `Bottleneck`. The number counts the layers with weights: 50 = 1 + 3 · (3 + 4 + 6 + 3) + 1, where the last is a classifier that a detector has no use for.
+# ResNet-18 and -34 are made of `BasicBlock`, ResNet-50, -101 and -152 of `Bottleneck`. The number counts the convolutions on the longest way through, and a classifier at the end: 50 = 1 + 3 · (3 + 4 + 6 + 3) + 1. A detector has no use for the classifier.
 #
 # ## A stage
 #
@@ -269,7 +269,7 @@ same = [torch.allclose(a.grad, b.grad, rtol=1e-3, atol=1e-5) for a, b in pairs]
 print("gradients equal:", sum(same), "of", len(same))
 
 # %% [markdown]
-# From here on you can trust the package's class, because you know what is in it. Now the real size. The comment at the end of each line in `retinanet_lite/backbone.py` claims the shapes of the walkthrough:
+# From here on you can trust the package's class, because you know what is in it. Now the real size. In `ResNet.forward` of `retinanet_lite/backbone.py` a comment at the end of each line says which shape to expect. Is it so?
 
 # %%
 with torch.no_grad():
@@ -338,7 +338,7 @@ cell = torch.tensor([column * 16, row * 16, column * 16 + 16, row * 16 + 16])
 show_receptive_field(scenes[0].image, influence, cell, "What does this cell of C4 see?")
 
 # %% [markdown]
-# Just as counted. The bright square is what the cell sees, and the small box is the 16×16 pixels that it stands for. It sees all of the star, and parts of its neighbours. That is how it can know that it lies on a *star*.
+# Its outer size is just as counted. The bright area is what the cell sees, and the small box is the 16×16 pixels that it stands for. (Some edges are a little ragged: a max pool hands its gradient only to the greatest of nine numbers, and a ReLU only to positive ones.) The cell sees all of the star, and parts of its neighbours. That is how it can know that it lies on a *star*.
 #
 # ### Play with it
 #

@@ -44,7 +44,7 @@ print("C5", shape(C5))
 #
 # In our scene there is a square of 24 pixels and a house 386 pixels high. The square needs a fine grid: on C5, whose cells are 32 pixels wide, it is less than one cell. So let us find small objects on C3 and large ones on C5?
 #
-# C3 is fine, but it has gone through fewer layers. It knows *where* edges are, and little about *what* they belong to. C5 knows what, and has lost where. A **feature pyramid** lends C5's knowledge to the finer levels, so that they have both.
+# C3 has small cells, but it has gone through fewer layers. It knows *where* edges are, and little about *what* they belong to. C5 knows what, and has lost where. A **feature pyramid** lends C5's knowledge to the finer levels, so that they have both.
 #
 # ## One width for all
 #
@@ -54,13 +54,13 @@ print("C5", shape(C5))
 lateral3 = nn.Conv2d(512, 256, kernel_size=1)
 lateral4 = nn.Conv2d(1024, 256, kernel_size=1)
 lateral5 = nn.Conv2d(2048, 256, kernel_size=1)
-M5 = lateral5(C5)
+M5 = lateral5(C5)  # M for "merged", see below
 print(shape(C5), "→", shape(M5))
 
 # %% [markdown]
 # ## From C5 down to C4
 #
-# "Down" means towards the lower number, from coarse to fine. To lend C4 what C5 knows, stretch M5 to the size of C4, and add. Stretching here means: repeat each cell. The sums are called M5, M4 and M3, M for *merged*; M5 has nothing to merge with yet.
+# "Down" means towards the lower number, from coarse to fine. To lend C4 what C5 knows, stretch M5 to the size of C4, and add. Stretching here means: repeat each cell. The results are called M5, M4 and M3, M for *merged*; M5 has nothing to merge with yet.
 
 # %%
 tiny = torch.tensor([[1.0, 2], [3, 4]])
@@ -131,7 +131,7 @@ print("doubled", shape(doubled)[-2:])
 print("fitted ", shape(fitted)[-2:])
 
 # %% [markdown]
-# C5 has 14 rows, for 27 rows of C4. Twice 14 is 28, and 28 rows can't be added to 27. An implementation that doubles works on images whose sides divide by 32, and stops on others, so it has to pad every image first. Fitting to the other's size does without. How do 14 rows become 27? Each is repeated, and the last one only once:
+# C5 has 14 rows, for 27 rows of C4. Twice 14 is 28, and 28 rows can't be added to 27. An implementation that doubles works only where each grid has exactly twice the rows and columns of the next coarser one, as for sides that are multiples of 32. It stops on most others, so it has to pad every image first. Fitting to the other's size does without. How do 14 rows become 27? Each is repeated, and the last one only once:
 #
 
 # %%
@@ -202,11 +202,11 @@ for name, a, b in zip(["P3", "P4", "P5", "P6", "P7"], before, after, strict=True
     print(f"{name}: {rows}×{columns} cells change, {rows * columns} together")
 
 # %% [markdown]
-# On P5 it is 3×3, because of the 3×3 convolution. On P4 the cell was repeated to 2×2, and the convolution adds one on each side: 4×4. On P3 it is 4×4 and one on each side, 6×6. So what one cell of C5 knows about the star arrives at 36 cells of P3, which without the way down would never hear of it. (P6 and P7 are convolutions of stride 2 over C5. Row 8 lies in the window of one row of P6, and column 13 in those of two.)
+# On P5 it is 3×3, because of the 3×3 convolution. On P4 the cell was repeated to 2×2, and the convolution adds one on each side: 4×4. On P3 it is 4×4 and one on each side, 6×6. So what one cell of C5 knows about the star arrives at 36 cells of P3, which without the way down would never hear of it. (P6 is a convolution of stride 2 over C5: row 8 lies in the window of its row 4 only, column 13 in those of its columns 6 and 7. P7 is one over P6: row 4 lies in the window of row 2 only, column 6 in that of column 3, column 7 in those of columns 3 and 4.)
 #
 # ## Look
 #
-# Each level has its cells. The white one, in the ring, holds the centre of the star. The cells of P7 reach beyond the image: 7 columns of 128 pixels are 896.
+# Each level has its cells. The small orange circle marks the centre of the star, and the cell with the thick border holds it. The cells of P7 reach beyond the image: 7 columns of 128 pixels are 896.
 
 # %%
 star = scenes[0].boxes[0]
@@ -227,7 +227,7 @@ show_features(scenes[0].image, maps, "What does each level hold?")
 # %% [markdown]
 # ### Play with it
 #
-# Move the point over the image. How many cells of each level does the object under it cover? The square of 24 pixels covers three by three on P3, and less than one on P5.
+# Move the point over the image. Which cell of each level holds it, and how large is that cell beside the object under it? The square of 24 pixels is three cells wide on P3, and three quarters of a cell on P5.
 
 
 # %%
@@ -294,7 +294,7 @@ check_merge(merge)
 # ## What others do
 #
 # - torchvision's older RetinaNet makes P6 from P5, its newer one and the paper from C5.
-# - The public `pytorch-retinanet` and detectron2 stretch by a factor of 2, and pad their images to multiples of 32. Given an image of another size directly, the first one's model stops.
+# - The public `pytorch-retinanet` and detectron2 stretch by a factor of 2, and pad their images to multiples of 32. Given an image of 417×333 directly, the first one's model stops.
 #
 # ## What to remember
 #

@@ -229,7 +229,7 @@ for name, value in [("by way of the probability", by_probability), ("from the lo
     print(f"{name:26} logarithm {value.item():.0f}, gradient {gradient.item():.0f}")
 
 # %% [markdown]
-# By way of the rounded probability the logarithm is infinite, and the gradient no number. From the logit both are right: the answer costs 20, and the gradient pushes back.
+# By way of the rounded probability the logarithm is infinite, and the gradient no number. From the logit both are right. The loss is *minus* this logarithm: the answer costs 20, the loss's gradient is +1, and a step against the gradient makes the logit smaller.
 #
 # ### The first answer
 #

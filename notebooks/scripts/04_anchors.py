@@ -82,12 +82,10 @@ print(nine.round().int())
 centre = torch.tensor([(13 + 0.5) * stride, (8 + 0.5) * stride])
 at_star = nine + torch.cat([centre, centre])  # [9, 4]
 print("centre:", centre.tolist())
-show_anchors(
-    scene.image, at_star, "Which of nine anchors fits the star best? (solid: the best)", star
-)
+show_anchors(scene.image, at_star, "Which of nine anchors fits the star best? (green)", star)
 
 # %% [markdown]
-# The dashed boxes are the anchors, the blue one is the star's. To compare boxes we use **IoU**, intersection over union: the shared area divided by the area of both together.
+# The blue box is the star's. The others are the anchors: eight dashed, and in green the one that fits best. To compare boxes we use **IoU**, intersection over union: the shared area divided by the area of both together.
 
 # %%
 iou = box_iou(at_star, star[None])[:, 0]  # [9]
@@ -171,7 +169,7 @@ for name, value in zip(names, best.amax(dim=1).tolist(), strict=True):
 # %% [markdown]
 # Each object has its level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661.
 #
-# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one of the commonest reasons for "it trained, but detects nothing". Notebook 05 has the cure.
+# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one way to get a detector that trains without complaint and never finds some of the objects. Notebook 05 has the cure.
 #
 # ## Which sizes are covered?
 #

@@ -85,7 +85,7 @@ for number, label in enumerate(labels.tolist()):
 # %% [markdown]
 # ### The pill
 #
-# The pill gets none. It stands in the data, a detector that misses it is marked down, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. The package does this by default (`keep_best=True`); without, it follows the walkthrough and the paper to the letter.
+# The pill gets none. It stands in the data, a detector that misses it is marked down, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. The package does this by default (`keep_best=True`); with `keep_best=False` it follows the paper and the original (the public `pytorch-retinanet`) to the letter.
 
 # %%
 pill = labels.tolist().index(CLASSES.index("pill"))
@@ -103,7 +103,7 @@ show_matching(
 )
 
 # %% [markdown]
-# Each mark is the centre of an anchor, or of several. The pill has one, and P7, whose anchors are larger than any object here, has none.
+# Each mark is the centre of an anchor, or of several. The pill's anchor was negative before, so 350 are positive now, 98,768 negative, and 647 ignored as before. P7, whose anchors are larger than any object here, has no positive one, and a few ignored.
 #
 # ## What the box learns
 #
@@ -338,7 +338,7 @@ for name, a, b in zip(
 # %% [markdown]
 # ## The star's term
 #
-# What does the star's anchor learn? We take the head's first answer, p = 0.01 and deltas 0. Row 95,592 adds to the classification loss the focal loss of its 20 entries, and to the box loss the mean of four smooth L1 terms:
+# What does the star's anchor learn? We take the head's first answer, p = 0.01 and deltas 0. Row 95,592 adds to the classification loss the focal loss of its 20 entries, and to the box loss the mean of four smooth L1 terms, both divided by the 350 positive anchors. Before that division:
 
 # %%
 entries = retinanet_lite.focal_loss(torch.full((20,), -math.log(99.0)), targets[STAR])
@@ -478,8 +478,8 @@ check_focal(focal_of)
 # ## What others do
 #
 # - torchvision and detectron2 keep best anchors as well, all of them where several are equally good, but such an anchor learns the object that *it* overlaps most, which may be another.
-# - torchvision and detectron2 divide the deltas by nothing. For the boxes, torchvision v1 and detectron2 sum the absolute differences, and torchvision v2 uses another measure (GIoU), where we average smooth L1.
-# - The public `pytorch-retinanet`, which the walkthrough describes, clamps p to [0.0001, 0.9999].
+# - torchvision and detectron2 divide the deltas by nothing. For the boxes, torchvision's older RetinaNet and detectron2 sum the absolute differences, and torchvision's newer one uses another measure (GIoU), where we average smooth L1.
+# - The original clamps p to [0.0001, 0.9999], and does not keep best anchors.
 #
 # ## What to remember
 #
@@ -487,6 +487,6 @@ check_focal(focal_of)
 # 2. The prior and (1 − p_t)^γ quiet two million easy entries, so that 350 anchors are heard.
 # 3. An anchor learns the shift and stretch that make it its object's box. The loss works on logits, and clamps nothing.
 #
-# In the paper: RetinaNet §3 (focal loss), §4.1 (prior, normaliser); table 1b, as published: AP 31.1 for γ = 0 with its best α, 34.0 for γ = 2.
+# In the paper: RetinaNet §3 (focal loss), §4.1 (prior, normaliser); table 1b, as published: an average precision (AP, a measure of detections from 0 to 100, more is better) of 31.1 for γ = 0 with its best α, and 34.0 for γ = 2 with α = 0.25.
 #
 # Next: [06 · RetinaNet](06_retinanet.ipynb), where all of it comes together.

@@ -49,7 +49,7 @@ print("annotations", shape(annotations))
 #
 # ### The parts
 #
-# You have built every one of these. The pyramid asks the backbone how many channels C3, C4 and C5 have, so that the same lines work for a ResNet-18. (The walkthrough lists two more parts, which turn deltas into boxes and cut them off at the border. They serve detection, and their notebook is 08.)
+# You have built every one of these. The pyramid asks the backbone how many channels C3, C4 and C5 have, so that the same lines work for a ResNet-18. (Two more parts, `BBoxTransform` and `ClipBoxes`, turn deltas into boxes and cut them off at the image's border. They serve detection; see [regression and classification](../docs/regression_and_classification.md).)
 
 # %%
 backbone = ResNet(Bottleneck, [3, 4, 6, 3])
@@ -84,11 +84,11 @@ print(
 )
 
 # %% [markdown]
-# (The paper says a fixed standard deviation of 0.01 for the new layers, and so does a comment in the walkthrough. Its code does what you see here, except that it leaves the biases as PyTorch draws them.)
+# (The paper says a fixed standard deviation of 0.01 for the new layers, and so does a comment in the original. Its code does what you see here, except that it leaves the biases as PyTorch draws them.)
 #
 # ### The prior
 #
-# The last layer of the classes is different: at the start every class should have the probability π = 0.01 everywhere. The bias does that, if the weights are 0, as the walkthrough sets them. But weights of exactly 0 have a price on the way back: what a layer hands down is its weights times what came from above, and 0 times anything is 0. Only the output layers would learn from step 1. So we make the weights tiny instead, 10⁻⁸: no probability notices, and every layer gets a gradient.
+# The last layer of the classes is different: at the start every class should have the probability π = 0.01 everywhere. The bias does that, if the weights are 0, as the original sets them. But weights of exactly 0 have a price on the way back: what a layer hands down is its weights times what came from above, and 0 times anything is 0. Only the output layers would learn from step 1. So we make the weights tiny instead, 10⁻⁸: no probability notices, and every layer gets a gradient.
 
 # %%
 prior = 0.01
@@ -264,11 +264,17 @@ show_gradients(lengths, "Who learns from the first step?")
 print("parts with a gradient:", sum(length > 0 for length in lengths.values()), "of", len(lengths))
 
 # %% [markdown]
-# All of them, and the two output layers about a million times more. Plain gradient descent would hardly move the others on this step. Adam, which notebook 00 used, divides each gradient by its own size, so there they move, too.
+# All of them, and the two output layers millions of times more. Plain gradient descent would hardly move the others on this step. AdamW, which notebook 00 used, divides each gradient by its own size (plus 10⁻⁸), so there the others move a little on this step, and properly once the output weights are no longer tiny.
 #
-# The length of the two largest is a warning. This model has random weights *and* frozen batch norm, and then numbers grow from layer to layer, with nothing to bring them back to size. So start from trained weights, or let batch norm learn.
+# The length of the two largest is a warning. He initialisation keeps sizes through one convolution after another, but a residual block *adds* its input to its output, and the sum is larger than either. Batch norm would bring it back to size; frozen, in a model of random weights, it does nothing. So start from trained weights, or let batch norm learn.
 #
-# With output weights of exactly 0, the other eight parts would have nothing:
+# See how the numbers grow, and what output weights of exactly 0 would leave of the ten parts:
+
+# %%
+for name, P in zip(["C3", "C4", "C5"], [x2, x3, x4], strict=True):
+    print(
+        f"{name}: standard deviation above 1 {P.std().item() > 1}, above 10 {P.std().item() > 10}"
+    )
 
 # %%
 model.zero_grad()
