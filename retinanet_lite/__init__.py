@@ -7,7 +7,9 @@ In the docstrings "walkthrough" is docs/walkthrough.md, and "the original" is th
 from .anchors import Anchors
 from .backbone import BasicBlock, Bottleneck, ResNet
 from .boxes import BBoxTransform, ClipBoxes
+from .coverage import anchor_coverage
 from .detection import Detection
+from .detector import Detector
 from .fpn import PyramidFeatures
 from .heads import ClassificationModel, RegressionModel
 from .losses import FocalLoss, focal_loss
@@ -20,6 +22,8 @@ from .retinanet import (
     retinanet_resnet101,
     retinanet_resnet152,
 )
+from .training import Recipe, fit
+from .validation import evaluate
 
 __version__ = "0.1.0"
 
@@ -31,11 +35,16 @@ __all__ = [
     "ClassificationModel",
     "ClipBoxes",
     "Detection",
+    "Detector",
     "FocalLoss",
     "PyramidFeatures",
+    "Recipe",
     "RegressionModel",
     "ResNet",
     "RetinaNet",
+    "anchor_coverage",
+    "evaluate",
+    "fit",
     "focal_loss",
     "match_anchors",
     "retinanet_resnet18",

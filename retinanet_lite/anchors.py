@@ -43,6 +43,9 @@ class Anchors(nn.Module):
                 f"scales={scales}, size={size}"
             )
         self.levels = tuple(levels)
+        self.ratios = tuple(ratios)
+        self.scales = tuple(scales)
+        self.size = size
         self.strides = tuple(2**level for level in levels)
         self.num_anchors = len(ratios) * len(scales)
         shapes = [anchors_around_zero(size * stride, ratios, scales) for stride in self.strides]

@@ -5,6 +5,7 @@ import torch
 from torchvision.transforms.v2 import functional
 
 from retinanet_lite.data.batches import normalize, to_annotations, to_batch
+from retinanet_lite.data.scenes import ShapesDataset
 from retinanet_lite.data.shapes import random_scene
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # ImageNet's
@@ -56,8 +57,26 @@ def test_a_batch_of_scenes_is_what_a_detector_takes(make_tiny):
     assert losses["classification"].isfinite() and losses["regression"] > 0
 
 
-def test_scenes_of_different_sizes_make_no_batch():
-    with pytest.raises(
-        ValueError, match=r"must have one size; got \[\(3, 64, 64\), \(3, 64, 96\)\]"
-    ):
-        to_batch([random_scene(0, 64, 96), random_scene(0, 64, 64)])
+def test_images_of_different_sizes_are_filled_up_with_the_mean_colour():
+    wide, small = random_scene(0, 64, 96), random_scene(1, 48, 64)
+    images, annotations = to_batch([wide, small])
+    assert images.shape == (2, 3, 64, 96)
+    torch.testing.assert_close(images[1, :, :48, :64], normalize(small.image))
+    assert images[1, :, 48:].abs().max() == 0 and images[1, :, :, 64:].abs().max() == 0
+    assert torch.equal(annotations[1, : len(small.boxes), :4], small.boxes)
+
+
+def test_crowds_teach_nothing():
+    scene = random_scene(3, 64, 96, num_objects=(3, 3))
+    crowd = torch.tensor([False, True, False])
+    target = {"boxes": scene.boxes, "labels": scene.labels, "iscrowd": crowd}
+    _, annotations = to_batch([(scene.image, target)])
+    assert torch.equal(annotations[0, :, :4], scene.boxes[~crowd])
+
+
+def test_a_data_set_of_scenes_makes_plain_tensors():
+    dataset = ShapesDataset(2, 64, 96)
+    images, annotations = to_batch([dataset[0], dataset[1]])
+    assert type(images) is torch.Tensor and type(annotations) is torch.Tensor
+    expected = to_batch([random_scene(0, 64, 96), random_scene(1, 64, 96)])
+    assert torch.equal(images, expected[0]) and torch.equal(annotations, expected[1])

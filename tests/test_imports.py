@@ -36,7 +36,12 @@ def test_the_ground_floor_imports_nothing_of_the_package(name):
 
 
 def test_the_detector_never_imports_what_explains_it():
-    outside = [file for file in MODULES if "learn" not in file.relative_to(PACKAGE).parts]
+    # the command line prints a trace; it uses the detector, and the detector not it
+    outside = [
+        file
+        for file in MODULES
+        if "learn" not in file.relative_to(PACKAGE).parts and file.stem != "commands"
+    ]
     assert len(outside) >= 10
     for file in outside:
         assert not any("retinanet_lite.learn" in module for module in imports_of(file)), file.name

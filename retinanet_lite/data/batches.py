@@ -1,11 +1,10 @@
-"""Batches: scenes of one size become the two tensors that the detector takes."""
+"""Batches: images and their objects become the two tensors that the detector takes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
-
-from .shapes import Scene
 
 # mean and deviation of red, green and blue in ImageNet, on a scale from 0 to 1
 MEAN = (0.485, 0.456, 0.406)
@@ -25,7 +24,7 @@ def normalize(images: Tensor) -> Tensor:
         images = images.to(torch.float32) / 255
     mean = torch.tensor(MEAN, device=images.device)[:, None, None]
     std = torch.tensor(STD, device=images.device)[:, None, None]
-    return (images - mean) / std
+    return (images.as_subclass(Tensor) - mean) / std
 
 
 def to_annotations(objects: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
@@ -37,10 +36,33 @@ def to_annotations(objects: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1.0)
 
 
-def to_batch(scenes: Sequence[Scene]) -> tuple[Tensor, Tensor]:
-    """Scenes of one size → images [B, 3, H, W], normalised, and annotations [B, M, 5]."""
-    sizes = {tuple(scene.image.shape) for scene in scenes}
-    if len(sizes) != 1:
-        raise ValueError(f"the images of a batch must have one size; got {sorted(sizes)}")
-    images = normalize(torch.stack([scene.image for scene in scenes]))
-    return images, to_annotations([(scene.boxes, scene.labels) for scene in scenes])
+def to_batch(items: Iterable[tuple[Tensor, dict]]) -> tuple[Tensor, Tensor]:
+    """Images with their objects → images [B, 3, H, W], normalised, and annotations [B, M, 5].
+
+    Args:
+        items: (image, target) as data sets and scenes give them: image [3, h, w], uint8 or from
+            0 to 1, and {"boxes": [M, 4] in pixels, "labels": [M]}. Objects marked in "iscrowd"
+            are groups; they teach nothing and are left out.
+
+    Images of different sizes are filled up on the right and at the bottom with ImageNet's mean
+    colour, which is 0 after normalisation.
+    """
+    images, targets = zip(*items, strict=True)
+    height = max(image.shape[-2] for image in images)
+    width = max(image.shape[-1] for image in images)
+    batch = torch.stack(
+        [
+            F.pad(normalize(image), (0, width - image.shape[-1], 0, height - image.shape[-2]))
+            for image in images
+        ]
+    )
+    return batch, to_annotations([without_crowds(target) for target in targets])
+
+
+def without_crowds(target: dict) -> tuple[Tensor, Tensor]:
+    """Boxes and labels of the single objects."""
+    boxes, labels = target["boxes"].as_subclass(Tensor), target["labels"]
+    if "iscrowd" not in target:
+        return boxes, labels
+    single = ~target["iscrowd"].bool()
+    return boxes[single], labels[single]

@@ -5,6 +5,7 @@ that sticks out of the image has the box of the whole object, cut off at the bor
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,6 +37,11 @@ class Scene:
     image: Tensor
     boxes: Tensor
     labels: Tensor
+
+    def __iter__(self) -> Iterator:
+        """A scene unpacks into (image, target), as the items of every data set here."""
+        yield self.image
+        yield {"boxes": self.boxes, "labels": self.labels}
 
 
 def circle(points: int = 90) -> Points:

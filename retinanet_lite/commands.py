@@ -1,0 +1,224 @@
+"""What the commands of the command line do; cli.py says what they take."""
+
+import argparse
+import itertools
+import json
+import math
+from dataclasses import fields
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+from torchvision.io import write_png
+from torchvision.utils import draw_bounding_boxes
+
+from .anchors import Anchors
+from .backbone import BasicBlock, Bottleneck
+from .coverage import anchor_coverage
+from .data.folders import CocoFolder, VocFolder
+from .data.images import read_image
+from .data.scenes import ShapesDataset, test_scenes, training_scenes
+from .data.shapes import walkthrough_scene
+from .data.transforms import augment, resize
+from .detector import Detector
+from .distributed import processes, rank
+from .errors import sort_errors
+from .evaluation import coco_report
+from .learn.trace import trace
+from .retinanet import RetinaNet
+from .training import Recipe, fit
+from .validation import look
+from .weights import load_imagenet
+
+BACKBONES = {
+    "resnet10": (BasicBlock, [1, 1, 1, 1]),
+    "resnet18": (BasicBlock, [2, 2, 2, 2]),
+    "resnet34": (BasicBlock, [3, 4, 6, 3]),
+    "resnet50": (Bottleneck, [3, 4, 6, 3]),
+    "resnet101": (Bottleneck, [3, 4, 23, 3]),
+    "resnet152": (Bottleneck, [3, 8, 36, 3]),
+}
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+
+
+def train(options: argparse.Namespace) -> None:
+    """Train a detector. The same command again goes on with a training that was stopped.
+
+    Without data it learns three kinds of shapes in drawn scenes of 128×128 pixels, in a few
+    minutes. Under torchrun, several processes share every batch.
+    """
+    training_data = open_folder(options, options.split, options.coco) or training_scenes()
+    validation_data = open_folder(
+        options, options.test_split, options.validation_coco, training_data.classes
+    )
+    drawn = isinstance(training_data, ShapesDataset)
+    if drawn:
+        validation_data = test_scenes()
+
+    torch.manual_seed(options.seed)
+    block, layers = BACKBONES[options.backbone]
+    freeze_bn = options.imagenet if options.freeze_bn is None else options.freeze_bn
+    model = RetinaNet(
+        len(training_data.classes),
+        block,
+        layers,
+        feature_size=options.features,
+        freeze_bn=freeze_bn,
+        anchors=make_anchors(options),
+    )
+    if options.imagenet:
+        load_imagenet(model.backbone)
+    augmentation = None
+    if options.augment if options.augment is not None else not drawn:
+        augmentation = augment(vertical_flip=0.5 if options.vertical_flip else 0.0)
+    recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
+
+    with processes(options.device) as device:
+        detector = Detector(model.to(device), training_data.classes, options.size)
+        if rank() == 0:
+            print(f"{len(training_data)} images to learn, classes: {', '.join(detector.classes)}")
+            if not drawn:
+                coverage = anchor_coverage(make_anchors(options), training_data, detector.scaling)
+                print(*coverage.advice(), sep="\n")
+        log = fit(
+            detector,
+            training_data,
+            validation_data,
+            recipe,
+            augmentation,
+            options.out,
+            options.workers,
+        )
+        if rank() == 0:
+            best = max(log, key=lambda record: record.get("AP", -1.0))
+            if "AP" in best:
+                print(f"AP {best['AP']:.3f}, AP50 {best['AP50']:.3f} after step {best['step']}")
+            print(f"the detector is {options.out / 'best.pt'}")
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Measure a detector: COCO's twelve numbers, each class, and where the errors come from.
+
+    Without data, on 100 drawn scenes that no training of this package uses.
+    """
+    detector = Detector.load(options.detector)
+    dataset = open_folder(options, options.test_split, options.coco, detector.classes)
+    dataset = dataset or test_scenes(detector.size or (640, 832), detector.classes)
+    with processes(options.device) as device:
+        detector.model.to(device)
+        detections, targets, _ = look(detector, dataset, options.batch_size)
+        if rank() != 0:
+            return
+    report = coco_report(detections, targets, detector.classes)
+    errors = sort_errors(detections, targets)
+    print(f"{len(dataset)} images, {sum(len(target['boxes']) for target in targets)} objects")
+    for name, value in report.metrics.items():
+        print(f"{name:6}{value:10.3f}")
+    print(f"\n{'class':22}{'AP':>8}{'AP50':>8}")
+    for name, numbers in report.by_class.items():
+        print(f"{name:22}{numbers['AP']:8.3f}{numbers['AP50']:8.3f}")
+    print("\ndetections with a score of 0.5 or more")
+    for name, number in errors.detection_counts.items():
+        print(f"  {name:20}{number:8}")
+    print("objects")
+    for name, number in errors.object_counts.items():
+        print(f"  {name:20}{number:8}")
+    if options.json:
+        numbers = {
+            "metrics": {n: None if math.isnan(v) else v for n, v in report.metrics.items()},
+            "detections": errors.detection_counts,
+            "objects": errors.object_counts,
+        }
+        options.json.write_text(json.dumps(numbers, indent=2) + "\n")
+
+
+def detect(options: argparse.Namespace) -> None:
+    """Find the objects in images: a picture with boxes for each, and detections.json for all.
+
+    Without an image, in the scene of the notebooks. Boxes are x1, y1, x2, y2 in pixels.
+    """
+    detector = Detector.load(options.detector)
+    detector.model.to(options.device)
+    if options.images:
+        paths = find_images(options.images)
+        images, shown = itertools.tee(map(read_image, paths))
+    else:
+        paths = [Path("scene.png")]
+        images, shown = itertools.tee([walkthrough_scene().image])
+    options.out.mkdir(parents=True, exist_ok=True)
+    results = []
+    for path, image, found in zip(
+        paths, shown, detector.stream(images, options.batch_size), strict=True
+    ):
+        kept = found["scores"] >= options.score
+        boxes, scores = found["boxes"][kept], found["scores"][kept].tolist()
+        names = [detector.classes[label] for label in found["labels"][kept]]
+        captions = [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
+        picture = options.out / f"{len(results):04}_{path.stem}.png"
+        drawn = draw_bounding_boxes(image, boxes, captions, "red", width=2) if names else image
+        write_png(drawn, str(picture))
+        results.append(
+            {
+                "image": str(path),
+                "picture": picture.name,
+                "detections": [
+                    {"class": name, "score": score, "box": box}
+                    for name, score, box in zip(names, scores, boxes.tolist(), strict=True)
+                ],
+            }
+        )
+        print(f"{path}: {', '.join(captions) or 'nothing'}")
+    (options.out / "detections.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(f"pictures and detections.json are in {options.out}")
+
+
+def show_anchors(options: argparse.Namespace) -> None:
+    """Report how well the anchors fit the objects of a data set, before any training."""
+    dataset = open_folder(options, options.split, options.coco) or test_scenes()
+    scaling = resize(options.size) if options.size else None
+    print(anchor_coverage(make_anchors(options), dataset, scaling))
+
+
+def show_trace(options: argparse.Namespace) -> None:
+    """Print the shape of every tensor and the parameters of every stage."""
+    block, layers = BACKBONES[options.backbone]
+    model = RetinaNet(
+        options.classes,
+        block,
+        layers,
+        feature_size=options.features,
+        anchors=make_anchors(options),
+    )
+    print(trace(model, *options.image, options.batch_size))
+
+
+def open_folder(
+    options: argparse.Namespace,
+    split: str,
+    coco: list[str] | None,
+    classes: tuple[str, ...] | None = None,
+) -> Dataset | None:
+    """The data set that the options name, if they name one."""
+    if options.voc:
+        return VocFolder(options.voc, split, classes=classes, on_problem=options.on_problem)
+    if coco:
+        return CocoFolder(*coco, classes=classes, on_problem=options.on_problem)
+    return None
+
+
+def make_anchors(options: argparse.Namespace) -> Anchors:
+    return Anchors(size=options.anchor_size, ratios=options.anchor_ratios)
+
+
+def find_images(paths: list[Path]) -> list[Path]:
+    """The images named, and those in the folders named."""
+    found = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise ValueError(f"there is no image in {path}")
+            found += inside
+        else:
+            found.append(path)
+    return found

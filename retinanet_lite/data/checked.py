@@ -1,0 +1,275 @@
+"""Images with objects that somebody wrote down: what is sound in them, and what is not.
+
+Every file is looked at when a folder is opened, and all that is broken is named in one summary, so
+that nothing stops a training in its third hour, and nothing is lost in silence.
+"""
+
+import math
+import os
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+
+from .images import UnreadableImage, image_size, read_image
+
+ROUNDING = 1.0  # pixels by which a box may stick out of its image without a word
+THINNEST = 0.01  # pixels: rounded to float32, a thinner box may have no area
+LINES = 50  # of a summary
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a file, and what on_problem="drop" does about it."""
+
+    file: str
+    cause: str
+    action: str  # "object dropped", "box clipped", "image dropped"
+
+
+@dataclass(frozen=True)
+class WrittenObject:
+    """An object as it is written down, sound or not."""
+
+    where: str  # within its file: "object 3"
+    name: str  # of its class
+    box: str  # in the file's words
+    corners: Sequence[float]  # x1, y1, x2, y2 as written, NaN for what is no number
+    area: float = math.nan  # square pixels; NaN: the box's
+    iscrowd: bool = False
+    fault: str = ""  # why its class is unknown
+
+
+@dataclass(frozen=True)
+class WrittenImage:
+    """An image as it is written down, sound or not."""
+
+    name: str  # in problems
+    path: Path
+    image_id: int | None  # None: its row
+    size: tuple[float, float]  # height and width as recorded; 0 or NaN where they are not
+    source: str  # the file that tells of its objects
+    objects: Sequence[WrittenObject]
+    fault: str = ""  # why `source` tells nothing about this image
+
+
+class DetectionFolder(Dataset):
+    """Images with their objects, by torchvision's convention; see `VocFolder` and `CocoFolder`.
+
+    `dataset[i]` is an image and its target; `dataset.target(i)` is the target alone, for which no
+    image is decoded. The image is a `tv_tensors.Image`, [3, H, W] uint8, upright and RGB (see
+    `read_image`). The target is a dictionary:
+
+        boxes     [M, 4] float32 `tv_tensors.BoundingBoxes`: x1, y1, x2, y2 in pixels, within the
+                  image, x2 > x1 and y2 > y1
+        labels    [M] int64, indices into `dataset.classes`
+        image_id  int: the row in a VOC folder, COCO's own id
+        iscrowd   [M] bool: the box holds a crowd (COCO)
+        area      [M] float32 square pixels: of the outline (COCO) or of the box
+
+    An image without objects has M = 0. Nothing is resized, normalised or augmented.
+
+    Problems are found when the folder is opened. on_problem="raise" tells all of them in one
+    ValueError; on_problem="drop" tells them in one warning, and goes on:
+
+    - an object without a sound box or a known class is dropped. A box that sticks out of its image
+      is clipped; up to one pixel is rounding, and no problem.
+    - an image that cannot be read, or is not the one that its annotations describe, is dropped.
+    - an image that loses some objects keeps the others; one that loses all of them is dropped, for
+      all it could teach is that its objects are background.
+
+    Attributes:
+        classes: the names of the classes.
+        names: the path of each image.
+        problems: every `Problem`; `summary()` is their text.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        images: Sequence[WrittenImage],
+        classes: Sequence[str],
+        problems: Sequence[Problem],
+        on_problem: str,
+        verify: bool,
+        first_pixel: int = 0,
+    ) -> None:
+        if isinstance(classes, str) or len(set(classes)) != len(classes):
+            raise ValueError(f"classes must be a list of different names; got {classes!r}")
+        if on_problem not in ("raise", "drop"):
+            raise ValueError(f'on_problem must be "raise" or "drop"; got {on_problem!r}')
+        self.title = title
+        self.classes = tuple(classes)
+        self.problems = list(problems)
+        self.names: list[str] = []
+        self._ids: list[int] = []
+        self._sizes: list[tuple[int, int]] = []
+        # all objects lie in one tensor, those of image i in rows _ends[i] to _ends[i + 1]: a tensor
+        # for each image would be too many to share with a DataLoader's workers
+        self._ends = [0]
+        rows: list[tuple[float, ...]] = []
+
+        labels = {name: label for label, name in enumerate(self.classes)}
+        for image, (size, fault) in zip(images, measured(images, verify), strict=True):
+            # the objects of an image that is dropped are checked as well: all is told at once
+            kept, problems = sound_objects(image, size, labels, first_pixel)
+            self.problems += problems
+            if image.fault:
+                self.problems.append(Problem(image.source, image.fault, "image dropped"))
+            if fault:
+                self.problems.append(Problem(image.name, fault, "image dropped"))
+            if image.fault or fault:
+                continue
+            if image.objects and not kept:
+                cause = f"none of its objects is sound ({len(image.objects)} written)"
+                self.problems.append(Problem(image.name, cause, "image dropped"))
+                continue
+            self._ids.append(len(self.names) if image.image_id is None else image.image_id)
+            self.names.append(str(image.path))
+            self._sizes.append(size)
+            rows += kept
+            self._ends.append(len(rows))
+        # [objects, 7]: x1, y1, x2, y2, label, area, iscrowd
+        self._objects = torch.tensor(rows, dtype=torch.float64).reshape(-1, 7)
+        self._tell(on_problem)
+
+    def _tell(self, on_problem: str) -> None:
+        if self.problems and on_problem == "raise":
+            raise ValueError(
+                f'{self.summary()}\nMend the files, or pass on_problem="drop" to go on as each '
+                f"line says behind its arrow."
+            )
+        if not self.names:
+            summary = f"\n{self.summary()}" if self.problems else ""
+            raise ValueError(f"There is no image to learn from in {self.title}.{summary}")
+        if self.problems:
+            # the line that opened the folder: _tell, __init__, the subclass's __init__, that line
+            warnings.warn(f"{self.summary()}\n{len(self)} images are left.", stacklevel=4)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> tuple[tv_tensors.Image, dict[str, Any]]:
+        index = range(len(self))[index]
+        image = read_image(self.names[index])
+        if tuple(image.shape[-2:]) != self._sizes[index]:
+            raise ValueError(
+                f"{self.names[index]} was {words(self._sizes[index])} when its folder was opened, "
+                f"and is {words(image.shape[-2:])} now. Open the folder anew, with verify=True."
+            )
+        return image, self.target(index)
+
+    def target(self, index: int) -> dict[str, Any]:
+        """The objects of image `index`, without decoding it."""
+        index = range(len(self))[index]
+        objects: Tensor = self._objects[self._ends[index] : self._ends[index + 1]]  # [M, 7]
+        return {
+            "boxes": tv_tensors.BoundingBoxes(
+                objects[:, :4].float(), format="XYXY", canvas_size=self._sizes[index]
+            ),
+            "labels": objects[:, 4].long(),
+            "image_id": self._ids[index],
+            "iscrowd": objects[:, 6].bool(),
+            "area": objects[:, 5].float(),
+        }
+
+    def summary(self) -> str:
+        """The problems found, one a line, the first 50 of them."""
+        count = len(self.problems)
+        if not count:
+            return f"No problems in {self.title}."
+        lines = [f"{count} problem{'s' if count > 1 else ''} in {self.title}:"]
+        lines += [f"  {p.file}: {p.cause} → {p.action}" for p in self.problems[:LINES]]
+        if count > LINES:
+            more = f"… and {count - LINES} more"
+            lines.append(f'  {more}; with on_problem="drop", `problems` has them all')
+        return "\n".join(lines)
+
+
+def measured(
+    images: Sequence[WrittenImage], verify: bool
+) -> list[tuple[tuple[int, int] | None, str]]:
+    """Height and width of each image, or None and what is wrong with it."""
+
+    def measure(image: WrittenImage) -> tuple[tuple[int, int] | None, str]:
+        try:
+            size = tuple(read_image(image.path).shape[-2:]) if verify else image_size(image.path)
+        except UnreadableImage as error:
+            return None, error.cause
+        if all(side > 0 for side in image.size) and image.size != size:
+            return None, (
+                f"it is {words(size)}, but {words(image.size)} by {image.source}: was it turned or "
+                f"resized after it was annotated?"
+            )
+        return size, ""
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(measure, images))
+
+
+def sound_objects(
+    image: WrittenImage, size: tuple[int, int] | None, labels: dict[str, int], first_pixel: int
+) -> tuple[list[tuple[float, ...]], list[Problem]]:
+    """Box, label, area and iscrowd of every object that can be used, and what is wrong."""
+    kept, problems = [], []
+    for written in image.objects:
+        box, wrong = placed(written, size, first_pixel)
+        if written.name not in labels:
+            box = None
+            wrong.append(written.fault or f"the class {written.name!r} is not in `classes`")
+        if box:
+            area = (box[2] - box[0]) * (box[3] - box[1])
+            area = written.area if math.isfinite(written.area) else area
+            kept.append((*box, labels[written.name], area, written.iscrowd))
+        if wrong:
+            action = "box clipped" if box else "object dropped"
+            problems.append(Problem(image.source, f"{written.where}: {'; '.join(wrong)}", action))
+    return kept, problems
+
+
+def placed(
+    written: WrittenObject, size: tuple[int, int] | None, first_pixel: int
+) -> tuple[tuple[float, ...] | None, list[str]]:
+    """The box of an object within an image of that size, or None; and what is wrong with it."""
+    x1, y1, x2, y2 = written.corners
+    if not all(map(math.isfinite, written.corners)):
+        return None, [f"{written.box} is not four finite numbers"]
+    if min(x2 - x1, y2 - y1) < THINNEST:
+        return None, [f"{written.box} has no area"]
+    x1, y1 = x1 - first_pixel, y1 - first_pixel
+    if size is None:  # nothing to compare with
+        return (x1, y1, x2, y2), []
+    height, width = size
+    box = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
+    if min(box[2] - box[0], box[3] - box[1]) < THINNEST:
+        return None, [f"{written.box} lies outside its image, {words(size)}"]
+    if max(-x1, -y1, x2 - width, y2 - height) > ROUNDING:
+        return box, [f"{written.box} sticks out of its image, {words(size)}"]
+    return box, []
+
+
+def words(size: Sequence[float]) -> str:
+    return f"{size[1]:g} pixels wide and {size[0]:g} high"
+
+
+def fields(value: Any) -> dict:
+    """What should be a dictionary, empty if it is none."""
+    return value if isinstance(value, dict) else {}
+
+
+def whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def number(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan

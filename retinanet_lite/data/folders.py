@@ -1,0 +1,281 @@
+"""Folders of images and their objects, as Pascal VOC and COCO lay them out."""
+
+import json
+import os
+import reprlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from torchvision.datasets import VOCDetection
+
+from .checked import DetectionFolder, Problem, WrittenImage, WrittenObject, fields, number, whole
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp")
+
+
+class VocFolder(DetectionFolder):
+    """A folder as Pascal VOC lays it out; what it gives and checks is told at `DetectionFolder`.
+
+    It holds JPEGImages/, Annotations/ with an XML file for each image, and ImageSets/Main/ with
+    lists of the images' names without extension, one a line. ImageSets/ itself may hold the lists.
+
+    Args:
+        root: the folder, e.g. "VOCdevkit/VOC2007".
+        split: which list, e.g. "train" for ImageSets/Main/train.txt.
+        classes: their names, in the order of the labels. By default those found in this split,
+            sorted; a second split needs the first one's, or its labels may mean other classes.
+        on_problem: "raise" or "drop".
+        first_pixel: the number of an image's first pixel. VOC counts from 1 and includes the last
+            pixel, so that a box goes from xmin − 1 to xmax; detectron2 reads it so, torchvision
+            takes the numbers as they are, and so does first_pixel=0.
+        keep_difficult: whether objects marked as difficult are there; without them, their images
+            stay.
+        verify: whether every image is decoded on opening; otherwise only headers are read.
+
+    Raises:
+        ValueError: the folder or its split is not there or holds no image; or there are problems.
+            A box with xmax ≤ xmin is one: by VOC's count it could be a pixel wide, but it is a
+            click without a drag.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        split: str = "trainval",
+        classes: Sequence[str] | None = None,
+        on_problem: str = "raise",
+        first_pixel: int = 1,
+        keep_difficult: bool = True,
+        verify: bool = True,
+    ) -> None:
+        root = Path(root)
+        if first_pixel not in (0, 1):
+            raise ValueError(f"first_pixel must be 0 or 1; got {first_pixel!r}")
+        listing = voc_listing(root, split)
+        lines = listing.read_text("utf-8-sig", "replace").splitlines()
+        stems = Counter(line.strip() for line in lines)
+        del stems[""]
+        problems = [
+            Problem(
+                listing.relative_to(root).as_posix(), f"{stem} stands there {n} times", "kept once"
+            )
+            for stem, n in stems.items()
+            if n > 1
+        ]
+        images = [voc_image(root, stem, keep_difficult) for stem in stems]
+        if classes is None:
+            classes = sorted({written.name for image in images for written in image.objects} - {""})
+        title = f"{root}, split {split!r}"
+        super().__init__(title, images, classes, problems, on_problem, verify, first_pixel)
+
+
+def voc_listing(root: Path, split: str) -> Path:
+    """The file that lists the images of a split."""
+    missing = [name for name in ("JPEGImages", "Annotations") if not (root / name).is_dir()]
+    if missing:
+        raise ValueError(
+            f"{root} is no VOC folder: it has no {' and no '.join(missing)}. root is the folder "
+            f"that holds JPEGImages, Annotations and ImageSets, e.g. VOCdevkit/VOC2007."
+        )
+    folders = [root / "ImageSets" / "Main", root / "ImageSets"]
+    for folder in folders:
+        if (folder / f"{split}.txt").is_file():
+            return folder / f"{split}.txt"
+    splits = sorted({file.stem for folder in folders for file in folder.glob("*.txt")})
+    mend = (
+        f"Its splits are {', '.join(splits)}."
+        if splits
+        else "It has no splits at all: write the names of its images there, one a line, without "
+        "extension."
+    )
+    raise ValueError(
+        f"{root} has no split {split!r}: there is no {split}.txt in ImageSets/Main or ImageSets. "
+        f"{mend}"
+    )
+
+
+def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:
+    """What the XML file of an image says."""
+    source = f"Annotations/{stem}.xml"
+    tree, fault = ElementTree.Element("annotation"), ""
+    try:
+        tree = ElementTree.parse(root / source).getroot()
+        if tree.tag != "annotation":
+            fault = f"its outermost element is <{tree.tag}>, not <annotation>"
+    except FileNotFoundError:
+        fault = "there is no such file"
+    except (ElementTree.ParseError, LookupError, OSError, ValueError) as error:
+        fault = f"it is no sound XML: {error}"
+    # the list's name goes first: many a folder's <filename> is from before its files were renamed
+    filename = tree.findtext("filename", "").strip()
+    names = [stem + extension for extension in (Path(filename).suffix, *EXTENSIONS) if extension]
+    names += [Path(filename).name] if filename else []
+    name = next((name for name in names if (root / "JPEGImages" / name).is_file()), names[0])
+    return WrittenImage(
+        name=f"JPEGImages/{name}",
+        path=root / "JPEGImages" / name,
+        image_id=None,
+        size=(number(tree.findtext("size/height")), number(tree.findtext("size/width"))),
+        source=source,
+        objects=list(voc_objects(tree, keep_difficult)),
+        fault=fault,
+    )
+
+
+def voc_objects(tree: ElementTree.Element, keep_difficult: bool) -> Iterator[WrittenObject]:
+    for count, node in enumerate(tree.findall("object"), start=1):
+        written = fields(VOCDetection.parse_voc_xml(node).get("object"))
+        if written.get("difficult") == "1" and not keep_difficult:
+            continue
+        name = written.get("name")
+        name = name if isinstance(name, str) else ""  # a list, where it has two names
+        bndbox = fields(written.get("bndbox"))
+        corners = {side: bndbox.get(side) for side in ("xmin", "ymin", "xmax", "ymax")}
+        yield WrittenObject(
+            where=f"object {count} ({name})" if name else f"object {count}",
+            name=name,
+            box="the box " + ", ".join(f"{side} {value}" for side, value in corners.items()),
+            corners=[number(value) for value in corners.values()],
+            fault="" if name else "it has no <name>, or several",
+        )
+
+
+class CocoFolder(DetectionFolder):
+    """Images and an instances file of COCO; what it gives and checks is told at `DetectionFolder`.
+
+    The JSON file is read here and not by torchvision's `CocoDetection`, which stops at the first
+    missing key without saying where, and passes over repeated ids and lost annotations. Of a sound
+    file both make the same images, boxes and labels in the same order.
+
+    Args:
+        images: the folder of the images.
+        annotations: the file, e.g. "annotations/instances_val2017.json".
+        classes: names of categories, in the order of the labels. By default all of the file's, in
+            the order of their ids.
+        on_problem: "raise" or "drop".
+        verify: whether every image is decoded on opening; otherwise only headers are read.
+
+    Attributes:
+        category_ids: for each label, the category's id in the file.
+
+    Raises:
+        ValueError: folder or file is not there, the file is no COCO file, its categories are
+            ambiguous, or there are problems.
+    """
+
+    def __init__(
+        self,
+        images: str | os.PathLike,
+        annotations: str | os.PathLike,
+        classes: Sequence[str] | None = None,
+        on_problem: str = "raise",
+        verify: bool = True,
+    ) -> None:
+        images, file = Path(images), Path(annotations)
+        if not images.is_dir():
+            raise ValueError(f"there is no folder {images}; `images` is the folder of the images")
+        content = coco_content(file)
+        categories = coco_categories(file, content["categories"])
+        ids = {name: category for category, name in categories.items()}
+        classes = list(ids) if classes is None else classes
+        unknown = [name for name in classes if name not in ids]
+        if unknown:
+            raise ValueError(f"{file} has no category {unknown[0]!r}; it has {', '.join(ids)}")
+        self.category_ids = tuple(ids[name] for name in classes)
+        written, problems = coco_images(images, file.name, content, categories)
+        title = f"{file}, images in {images}"
+        super().__init__(title, written, classes, problems, on_problem, verify)
+
+
+def coco_content(file: Path) -> dict[str, list]:
+    """The file's lists of images, annotations and categories."""
+    if not file.is_file():
+        raise ValueError(f"there is no file {file}; `annotations` is COCO's file of instances")
+    try:
+        content = json.loads(file.read_text("utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no sound JSON: {error}. Fetch or export it anew.") from error
+    missing = [
+        key
+        for key in ("images", "annotations", "categories")
+        if not isinstance(fields(content).get(key), list)
+    ]
+    if missing:
+        raise ValueError(
+            f"{file} is no COCO file of instances: it has no list of {' or '.join(missing)}. "
+            f'It should be {{"images": […], "annotations": […], "categories": […]}}.'
+        )
+    return content
+
+
+def coco_categories(file: Path, written: list) -> dict[int, str]:
+    """Each category's id and name, in the order of the ids."""
+    categories = [(fields(entry).get("id"), fields(entry).get("name")) for entry in written]
+    for row, (category, name) in enumerate(categories):
+        if not whole(category) or not isinstance(name, str):
+            raise ValueError(
+                f"categories[{row}] of {file} is {reprlib.repr(written[row])}: a category needs a "
+                f"whole number as id, and a name"
+            )
+    for values in zip(*categories, strict=True):
+        value, count = Counter(values).most_common(1)[0]
+        if count > 1:
+            raise ValueError(f"{count} categories of {file} share {value!r}: rename or merge them")
+    return dict(sorted(categories))
+
+
+def coco_images(
+    folder: Path, file: str, content: dict[str, list], categories: dict[int, str]
+) -> tuple[list[WrittenImage], list[Problem]]:
+    """The images of the file in the order of their ids, and what belongs to none of them."""
+    problems: list[Problem] = []
+    entries: list[dict] = []
+    for row, entry in enumerate(content["images"]):
+        if whole(fields(entry).get("id")) and isinstance(entry.get("file_name"), str):
+            entries.append(entry)
+        else:
+            cause = f"images[{row}] is {reprlib.repr(entry)}, without a whole id or a file_name"
+            problems.append(Problem(file, cause, "image dropped"))
+    times = Counter(entry["id"] for entry in entries)
+    objects: dict[int, list[WrittenObject]] = {image: [] for image in times}
+    for row, entry in enumerate(content["annotations"]):
+        written = coco_object(fields(entry), row, categories)
+        image = fields(entry).get("image_id")
+        if whole(image) and image in objects:
+            objects[image].append(written)
+        else:
+            cause = f"{written.where}: no image has its image_id {reprlib.repr(image)}"
+            problems.append(Problem(file, cause, "object dropped"))
+    images = [
+        WrittenImage(
+            name=entry["file_name"],
+            path=folder / entry["file_name"],
+            image_id=entry["id"],
+            size=(number(entry.get("height")), number(entry.get("width"))),
+            source=file,
+            objects=objects[entry["id"]],
+            # nobody can say which of them the annotations are about
+            fault=f"{times[entry['id']]} images have the id {entry['id']}: {entry['file_name']}"
+            if times[entry["id"]] > 1
+            else "",
+        )
+        for entry in sorted(entries, key=lambda entry: entry["id"])
+    ]
+    return images, problems
+
+
+def coco_object(entry: dict, row: int, categories: dict[int, str]) -> WrittenObject:
+    category, bbox = entry.get("category_id"), entry.get("bbox")
+    x, y, w, h = map(number, bbox if isinstance(bbox, list) and len(bbox) == 4 else 4 * [None])
+    name = categories.get(category, "") if whole(category) else ""
+    return WrittenObject(
+        where=f"annotation {reprlib.repr(entry['id'])}" if "id" in entry else f"annotations[{row}]",
+        name=name,
+        box=f"the bbox {reprlib.repr(bbox)}",
+        corners=[x, y, x + w, y + h],
+        area=number(entry.get("area")),
+        iscrowd=bool(entry.get("iscrowd")),
+        fault="" if name else f"no category has its category_id {reprlib.repr(category)}",
+    )

@@ -1,0 +1,99 @@
+"""Drawn scenes as data sets, and the two that this project trains and measures on."""
+
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision import tv_tensors
+
+from .shapes import CLASSES, random_scene
+
+THREE = ("disc", "triangle", "star")
+
+
+class ShapesDataset(Dataset):
+    """Drawn scenes as a data set, the same on every machine.
+
+    Args:
+        length: number of images.
+        height, width: of the images in pixels.
+        first_seed: image i is `random_scene(first_seed + i)`. Data sets whose seeds do not meet
+            share no image.
+        classes, num_objects, smallest, largest: as in `random_scene`.
+
+    An item is (image, target) in torchvision's form: image [3, H, W] uint8 and
+    {"boxes": [M, 4] x1, y1, x2, y2 in pixels, "labels": [M] int64, "image_id": int}.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        height: int = 640,
+        width: int = 832,
+        first_seed: int = 0,
+        classes: tuple[str, ...] | None = None,
+        num_objects: tuple[int, int] = (5, 12),
+        smallest: float = 24.0,
+        largest: float | None = None,
+    ) -> None:
+        if length < 1 or first_seed < 0:
+            raise ValueError(
+                f"a data set has 1 image or more, and seeds are 0 or more; got length={length}, "
+                f"first_seed={first_seed}"
+            )
+        self.length = length
+        self.height = height
+        self.width = width
+        self.first_seed = first_seed
+        self.classes = tuple(classes or CLASSES)
+        self.num_objects = num_objects
+        self.smallest = smallest
+        self.largest = largest
+        self.names = [f"scene {first_seed + i}" for i in range(length)]
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        if not 0 <= index < self.length:
+            raise IndexError(f"the data set has {self.length} images; got index {index}")
+        scene = random_scene(
+            self.first_seed + index,
+            self.height,
+            self.width,
+            self.num_objects,
+            self.smallest,
+            self.largest,
+            self.classes,
+        )
+        boxes = tv_tensors.BoundingBoxes(
+            scene.boxes, format="XYXY", canvas_size=(self.height, self.width)
+        )
+        target = {"boxes": boxes, "labels": scene.labels, "image_id": index}
+        return tv_tensors.Image(scene.image), target
+
+    def target(self, index: int) -> dict:
+        """The objects of an image alone."""
+        return self[index][1]
+
+
+def training_scenes(
+    size: tuple[int, int] = (128, 128), classes: tuple[str, ...] = THREE, length: int = 100_000
+) -> ShapesDataset:
+    """The scenes to learn from: `size` is height and width in pixels; seeds from a million on."""
+    return ShapesDataset(
+        length, *size, first_seed=1_000_000, classes=classes, num_objects=usual_number(size)
+    )
+
+
+def test_scenes(
+    size: tuple[int, int] = (128, 128), classes: tuple[str, ...] = THREE, length: int = 100
+) -> ShapesDataset:
+    """The scenes to measure on; seeds from 0 on, so that none is among `training_scenes`."""
+    return ShapesDataset(length, *size, classes=classes, num_objects=usual_number(size))
+
+
+test_scenes.__test__ = False  # to pytest, a name that starts so is a test
+
+
+def usual_number(size: tuple[int, int]) -> tuple[int, int]:
+    """Least and most objects of a scene: small scenes have room for few."""
+    return (1, 4) if min(size) < 320 else (5, 12)

@@ -1,0 +1,73 @@
+"""Transforms: what happens to an image and its boxes before they are in a batch.
+
+Everything here is torchvision's `transforms.v2`, which moves the boxes along with the pixels.
+"""
+
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import InterpolationMode, v2
+
+from .batches import MEAN, without_crowds
+
+FILL = tuple(round(255 * value) for value in MEAN)  # the colour that an image is extended with
+
+
+def resize(size: tuple[int, int]) -> v2.Transform:
+    """Scale an image, its shape kept, until its shorter side has `size[0]` pixels.
+
+    Where its longer side would then have more than `size[1]`, that one gets `size[1]`.
+    torchvision's detectors use (800, 1333), the original (608, 1024).
+    """
+    shorter, longer = size
+    if not 32 <= shorter <= longer:
+        raise ValueError(
+            f"size is (shorter side, longest side) in pixels, from (32, 32) on; got {tuple(size)}"
+        )
+    if shorter == longer:
+        return v2.Resize(None, max_size=longer)
+    return v2.Resize(shorter, max_size=longer)
+
+
+def augment(
+    flip: float = 0.5,
+    vertical_flip: float = 0.0,
+    scale: float = 0.2,
+    shift: float = 0.1,
+    colour: float = 0.2,
+) -> v2.Transform:
+    """Change an image at random in ways that keep what it shows; its size stays.
+
+    Args:
+        flip, vertical_flip: probability of a mirror image, left to right and top to bottom.
+        scale: zoom by a factor between 1 − scale and 1 + scale.
+        shift: move by up to this part of the image's width and height.
+        colour: change brightness, contrast and saturation by up to this part.
+
+    Boxes are cut off at the image's border; those with less than a pixel left are removed.
+    """
+    for name, value in (("scale", scale), ("shift", shift), ("colour", colour)):
+        if not 0 <= value < 1:
+            raise ValueError(f"{name} must be at least 0 and less than 1; got {value}")
+    return v2.Compose(
+        [
+            v2.RandomHorizontalFlip(flip),
+            v2.RandomVerticalFlip(vertical_flip),
+            v2.RandomAffine(
+                degrees=0,
+                translate=(shift, shift),
+                scale=(1 - scale, 1 + scale),
+                interpolation=InterpolationMode.BILINEAR,
+                fill=FILL,
+            ),
+            v2.ColorJitter(brightness=colour, contrast=colour, saturation=colour),
+            v2.ClampBoundingBoxes(),
+            v2.SanitizeBoundingBoxes(min_size=1),
+        ]
+    )
+
+
+def as_tv_tensors(image: Tensor, target: dict) -> tuple[Tensor, dict]:
+    """An item in the types by which `transforms.v2` knows pixels from boxes; crowds left out."""
+    boxes, labels = without_crowds(target)
+    boxes = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(image.shape[-2:]))
+    return tv_tensors.Image(image), {"boxes": boxes, "labels": labels}

@@ -1,0 +1,60 @@
+"""Several processes, one a GPU or one a machine, working on one training.
+
+`torchrun` starts them and tells each its number; without it there is one process, and every
+function here says so. https://pytorch.org/docs/stable/elastic/run.html
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+import torch.nn as nn
+
+
+@contextmanager
+def processes(device: str | torch.device) -> Iterator[torch.device]:
+    """Join the processes that `torchrun` started, if it did; yields the device of this one.
+
+    They talk through nccl on GPUs, one for each process, and through gloo on CPUs.
+    """
+    device = torch.device(device)
+    if "RANK" not in os.environ:
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """The number of this process, from 0 on."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """How many processes there are."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def share_gradients(model: nn.Module) -> nn.Module:
+    """The model as one of several copies whose gradients are averaged at every backward pass."""
+    if world_size() == 1:
+        return model
+    return nn.parallel.DistributedDataParallel(model)
+
+
+def gather(items: list) -> list:
+    """The lists of all processes, interleaved: item i of process r has been item i · world + r."""
+    if world_size() == 1:
+        return items
+    lists: list = [None] * world_size()
+    dist.all_gather_object(lists, items)
+    longest = max(len(items) for items in lists)
+    return [items[i] for i in range(longest) for items in lists if i < len(items)]

@@ -1,0 +1,212 @@
+"""Training: a plain loop, checkpoints that survive anything, a log to look at meanwhile.
+
+`fit` is the loop. What it does is decided by a `Recipe`, and every batch by its step alone; so a
+run that was stopped goes on where it was, with the result of a run that was not.
+"""
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn as nn
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms import v2
+from tqdm.auto import tqdm
+
+from .data.batches import to_batch
+from .data.stream import Stream
+from .detector import Detector
+from .distributed import rank, share_gradients, world_size
+from .run import Run
+from .validation import evaluate
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train.
+
+    Args:
+        steps: optimizer steps in all.
+        batch_size: images of a step, over all processes.
+        optimizer: "adamw", or "sgd" with momentum 0.9.
+        learning_rate: the highest. It rises in a line over `warmup` (a part of the steps), then
+            falls to 0 along a cosine. A larger batch allows a higher rate.
+        weight_decay: of the convolutions' weights; biases and batch norm have none.
+        clip: the gradient's norm is cut down to this.
+        autocast: compute in bfloat16 where that is safe; faster on GPUs, slower on most CPUs.
+        evaluate_every, save_every: steps between two evaluations, and two checkpoints. The last
+            step always has both.
+        seed: of the order of the images and their augmentation.
+    """
+
+    steps: int = 1000
+    batch_size: int = 8
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip: float = 1.0
+    autocast: bool = False
+    evaluate_every: int = 500
+    save_every: int = 100
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "sgd"):
+            raise ValueError(f'optimizer must be "adamw" or "sgd"; got "{self.optimizer}"')
+        for name in ("steps", "batch_size", "evaluate_every", "save_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more; got {getattr(self, name)}")
+        if not (self.learning_rate > 0 and self.clip > 0 and 0 <= self.warmup < 1):
+            raise ValueError(
+                f"learning_rate and clip must be above 0, and warmup a part of the steps, from 0 "
+                f"to less than 1; got {self.learning_rate}, {self.clip} and {self.warmup}"
+            )
+
+    def learning_rate_at(self, step: int) -> float:
+        """The learning rate of a step, 0 … steps − 1."""
+        rising = round(self.warmup * self.steps)
+        if step < rising:
+            return self.learning_rate * (step + 1) / rising
+        done = (step - rising) / (self.steps - rising)
+        return self.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+    def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
+        trained = [p for p in model.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in trained if p.dim() > 1], "weight_decay": self.weight_decay},
+            {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
+        ]
+        if self.optimizer == "sgd":
+            return torch.optim.SGD(groups, lr=self.learning_rate, momentum=0.9)
+        return torch.optim.AdamW(groups, lr=self.learning_rate)
+
+
+def fit(
+    detector: Detector,
+    training_data: Dataset,
+    validation_data: Dataset | None = None,
+    recipe: Recipe | None = None,
+    augmentation: v2.Transform | None = None,
+    folder: str | Path | None = None,
+    workers: int = 0,
+    progress: bool = True,
+) -> list[dict]:
+    """Train a detector in place.
+
+    Args:
+        detector: its model is trained on the device that it is on.
+        training_data, validation_data: data sets of (image, target), see `to_batch`.
+        recipe: how; by default `Recipe()`.
+        augmentation: a transform of images with their boxes, such as `transforms.augment()`.
+        folder: where checkpoints and the log go. If an earlier run of the same recipe left some
+            there, training goes on from them: `last.pt` is the whole state of the training,
+            `best.pt` the detector of the highest validation AP (without validation data: the
+            last), `log.jsonl` a line for each step.
+        workers: processes that load images.
+        progress: show a bar with the losses and the time left.
+
+    Returns:
+        the log: for each step {"step", "learning_rate", "classification", "regression"}, and
+        after an evaluation the validation's figures as well, see `evaluate`
+
+    Raises:
+        FloatingPointError: a loss or gradient is not finite; the model is as it was before.
+        ValueError: the folder holds a training by another recipe, or of another model.
+    """
+    recipe = recipe or Recipe()
+    model, device = detector.model, detector.device
+    model.to(memory_format=torch.channels_last).train()
+    shared = share_gradients(model)
+    optimizer = recipe.make_optimizer(model)
+    run = Run(folder, detector, optimizer, asdict(recipe))
+    stream = Stream(training_data, augmentation, detector.scaling, recipe.seed)
+    loader = make_loader(stream, recipe, run.step, workers)
+    main = rank() == 0
+
+    bar = tqdm(initial=run.step, total=recipe.steps, unit="step", disable=not (progress and main))
+    for step, (images, annotations) in enumerate(loader, start=run.step):
+        rate = recipe.learning_rate_at(step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.autocast):
+            losses = shared(images, annotations)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        record = {"step": step + 1, "learning_rate": rate}
+        record |= {name: loss.item() for name, loss in losses.items()}
+        if not all(map(math.isfinite, [*record.values(), norm.item()])):
+            raise FloatingPointError(explain(record, norm.item(), stream, recipe, model))
+        optimizer.step()
+
+        done = step + 1
+        if validation_data is not None and due(done, recipe.evaluate_every, recipe.steps):
+            record |= evaluate(detector, validation_data, recipe.batch_size)
+        run.log.append(record)
+        if main:
+            run.write(record, save=due(done, recipe.save_every, recipe.steps))
+        bar.set_postfix(shown(run.log), refresh=False)
+        bar.update()
+    bar.close()
+    model.eval()
+    return run.log
+
+
+def due(step: int, every: int, last: int) -> bool:
+    return step % every == 0 or step == last
+
+
+def make_loader(stream: Stream, recipe: Recipe, first_step: int, workers: int) -> DataLoader:
+    """The batches of this process, from a step on."""
+    if recipe.batch_size % world_size():
+        raise ValueError(
+            f"a batch of {recipe.batch_size} can't be shared equally by {world_size()} processes; "
+            f"make batch_size a multiple of {world_size()}"
+        )
+    positions = range(
+        first_step * recipe.batch_size + rank(), recipe.steps * recipe.batch_size, world_size()
+    )
+    return DataLoader(
+        stream,
+        batch_size=recipe.batch_size // world_size(),
+        sampler=positions,
+        collate_fn=to_batch,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=torch.cuda.is_available(),
+    )
+
+
+def shown(log: list[dict]) -> dict[str, str]:
+    """What stands beside the bar: the losses, averaged over the last steps, and the last AP."""
+    recent = log[-20:]
+    numbers = {
+        name: sum(record[name] for record in recent) / len(recent)
+        for name in ("classification", "regression")
+    }
+    evaluated = [record["AP50"] for record in log if "AP50" in record]
+    if evaluated:
+        numbers["AP50"] = evaluated[-1]
+    return {name: f"{value:.3f}" for name, value in numbers.items()}
+
+
+def explain(record: dict, norm: float, stream: Stream, recipe: Recipe, model: nn.Module) -> str:
+    """What to say when a loss is not finite: where, which images, and why it may be."""
+    first = (record["step"] - 1) * recipe.batch_size
+    names = ", ".join(stream.name(first + i) for i in range(recipe.batch_size))
+    if not all(p.isfinite().all() for p in model.parameters()):
+        cause = "the model's weights were not finite before this step; start from sound ones"
+    else:
+        cause = (
+            f"most often a learning rate that is too high (here {record['learning_rate']:g}, at "
+            f"most {recipe.learning_rate:g}: try a tenth, or a longer warmup), else an image or "
+            f"box that is wrong"
+        )
+    return (
+        f"step {record['step']}: the losses are classification "
+        f"{record['classification']:g} and regression {record['regression']:g}, the gradient's "
+        f"norm is {norm:g}. Images: {names}. Likely cause: {cause}. The step was not taken."
+    )
