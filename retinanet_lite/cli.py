@@ -105,7 +105,16 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--detector", type=Path, default=SHAPES, help="file of a trained detector")
     sub.add_argument("--json", type=Path, help="file to write the numbers to")
     sub.add_argument("--batch-size", type=int, default=8, help="images at a time")
-    add_data(sub).add_argument("--test-split", default="test", help="of the VOC folder")
+    data = add_data(sub)
+    data.add_argument("--test-split", default="test", help="of the VOC folder")
+    data.add_argument(
+        "--scenes",
+        type=int,
+        nargs=2,
+        default=[640, 832],
+        metavar=("HEIGHT", "WIDTH"),
+        help="size of the drawn scenes in pixels; those of a training without data are 128 128",
+    )
     add_running(sub)
 
     sub = add("detect", commands.detect, "find the objects in images")
@@ -191,5 +200,18 @@ def add_size(group: argparse._ActionsContainer) -> None:
 def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("running")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    group.add_argument("--device", default=device, help="cpu or cuda")
+    group.add_argument("--device", type=known_device, default=device, help="cpu or cuda")
     return group
+
+
+def known_device(name: str) -> torch.device:
+    """The device of a name, if this machine has it."""
+    try:
+        device = torch.device(name)
+        # a GPU is counted, not used: each of several processes has its own
+        there = device.type != "cuda" or (device.index or 0) < torch.cuda.device_count()
+    except RuntimeError:
+        there = False
+    if not there:
+        raise argparse.ArgumentTypeError(f"there is no device {name} here")
+    return device

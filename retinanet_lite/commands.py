@@ -4,21 +4,25 @@ import argparse
 import itertools
 import json
 import math
+import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch.utils.data import Dataset
-from torchvision.io import write_png
+from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import draw_bounding_boxes
 
 from .anchors import Anchors
 from .backbone import BasicBlock, Bottleneck
 from .coverage import anchor_coverage
+from .data.batches import without_crowds
 from .data.folders import CocoFolder, VocFolder
 from .data.images import read_image
 from .data.scenes import ShapesDataset, test_scenes, training_scenes
-from .data.shapes import walkthrough_scene
+from .data.shapes import CLASSES, walkthrough_scene
 from .data.transforms import augment, resize
 from .detector import Detector
 from .distributed import processes, rank
@@ -26,6 +30,7 @@ from .errors import sort_errors
 from .evaluation import coco_report
 from .learn.trace import trace
 from .retinanet import RetinaNet
+from .run import quality
 from .training import Recipe, fit
 from .validation import look
 from .weights import load_imagenet
@@ -47,6 +52,8 @@ def train(options: argparse.Namespace) -> None:
     Without data it learns three kinds of shapes in drawn scenes of 128×128 pixels, in a few
     minutes. Under torchrun, several processes share every batch.
     """
+    if options.validation_coco and not options.coco:
+        raise ValueError("--validation-coco measures a training on a --coco folder: name both")
     training_data = open_folder(options, options.split, options.coco) or training_scenes()
     validation_data = open_folder(
         options, options.test_split, options.validation_coco, training_data.classes
@@ -90,7 +97,7 @@ def train(options: argparse.Namespace) -> None:
             options.workers,
         )
         if rank() == 0:
-            best = max(log, key=lambda record: record.get("AP", -1.0))
+            best = max(log, key=quality)
             if "AP" in best:
                 print(f"AP {best['AP']:.3f}, AP50 {best['AP50']:.3f} after step {best['step']}")
             print(f"the detector is {options.out / 'best.pt'}")
@@ -103,15 +110,22 @@ def evaluate(options: argparse.Namespace) -> None:
     """
     detector = Detector.load(options.detector)
     dataset = open_folder(options, options.test_split, options.coco, detector.classes)
-    dataset = dataset or test_scenes(detector.size or (640, 832), detector.classes)
+    if dataset is None:
+        if not set(detector.classes) <= set(CLASSES):
+            raise ValueError(
+                f"{options.detector} knows {', '.join(detector.classes)}, which no drawn scene "
+                f"shows. Name images to measure on: --voc or --coco."
+            )
+        dataset = test_scenes(options.scenes, detector.classes)
     with processes(options.device) as device:
         detector.model.to(device)
         detections, targets, _ = look(detector, dataset, options.batch_size)
         if rank() != 0:
             return
     report = coco_report(detections, targets, detector.classes)
-    errors = sort_errors(detections, targets)
-    print(f"{len(dataset)} images, {sum(len(target['boxes']) for target in targets)} objects")
+    singles = [dict(zip(("boxes", "labels"), without_crowds(t), strict=True)) for t in targets]
+    errors = sort_errors(detections, singles)
+    print(f"{len(dataset)} images, {sum(len(target['boxes']) for target in singles)} objects")
     for name, value in report.metrics.items():
         print(f"{name:6}{value:10.3f}")
     print(f"\n{'class':22}{'AP':>8}{'AP50':>8}")
@@ -125,38 +139,43 @@ def evaluate(options: argparse.Namespace) -> None:
         print(f"  {name:20}{number:8}")
     if options.json:
         numbers = {
-            "metrics": {n: None if math.isnan(v) else v for n, v in report.metrics.items()},
+            "metrics": without_nan(report.metrics),
+            "classes": {name: without_nan(of_class) for name, of_class in report.by_class.items()},
             "detections": errors.detection_counts,
             "objects": errors.object_counts,
         }
+        options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(numbers, indent=2) + "\n")
+
+
+def without_nan(numbers: dict[str, float]) -> dict[str, float | None]:
+    """JSON knows no NaN: a number that is not there is null."""
+    return {name: None if math.isnan(value) else value for name, value in numbers.items()}
 
 
 def detect(options: argparse.Namespace) -> None:
     """Find the objects in images: a picture with boxes for each, and detections.json for all.
 
-    Without an image, in the scene of the notebooks. Boxes are x1, y1, x2, y2 in pixels.
+    Without an image, in the scene of the notebooks. Boxes are x1, y1, x2, y2 in pixels. An image
+    that can't be read is told, and the others are looked at.
     """
     detector = Detector.load(options.detector)
     detector.model.to(options.device)
-    if options.images:
-        paths = find_images(options.images)
-        images, shown = itertools.tee(map(read_image, paths))
-    else:
-        paths = [Path("scene.png")]
-        images, shown = itertools.tee([walkthrough_scene().image])
+    paths, broken = find_images(options.images, options.out), []
+    images = read_images(paths, detector, broken) if paths else [scene_of_the_notebooks()]
+    # two readers of the same images: they are never more than a batch apart
+    images, shown = itertools.tee(images)
     options.out.mkdir(parents=True, exist_ok=True)
     results = []
-    for path, image, found in zip(
-        paths, shown, detector.stream(images, options.batch_size), strict=True
-    ):
+    stream = detector.stream((image for _, image in images), options.batch_size)
+    for (path, image), found in zip(shown, stream, strict=True):
         kept = found["scores"] >= options.score
         boxes, scores = found["boxes"][kept], found["scores"][kept].tolist()
         names = [detector.classes[label] for label in found["labels"][kept]]
         captions = [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
         picture = options.out / f"{len(results):04}_{path.stem}.png"
         drawn = draw_bounding_boxes(image, boxes, captions, "red", width=2) if names else image
-        write_png(drawn, str(picture))
+        to_pil_image(drawn).save(picture)
         results.append(
             {
                 "image": str(path),
@@ -170,6 +189,27 @@ def detect(options: argparse.Namespace) -> None:
         print(f"{path}: {', '.join(captions) or 'nothing'}")
     (options.out / "detections.json").write_text(json.dumps(results, indent=2) + "\n")
     print(f"pictures and detections.json are in {options.out}")
+    if broken:
+        raise ValueError(f"{len(broken)} of {len(paths)} images could not be looked at")
+
+
+def read_images(
+    paths: list[Path], detector: Detector, broken: list[Path]
+) -> Iterator[tuple[Path, Tensor]]:
+    """Each image with its path. Those that the detector can't look at are told and listed."""
+    for path in paths:
+        try:
+            image = read_image(path)
+            detector.scaled(image)
+        except ValueError as error:
+            print(f"{path}: {error}", file=sys.stderr)
+            broken.append(path)
+        else:
+            yield path, image
+
+
+def scene_of_the_notebooks() -> tuple[Path, Tensor]:
+    return Path("scene.png"), walkthrough_scene().image
 
 
 def show_anchors(options: argparse.Namespace) -> None:
@@ -210,12 +250,16 @@ def make_anchors(options: argparse.Namespace) -> Anchors:
     return Anchors(size=options.anchor_size, ratios=options.anchor_ratios)
 
 
-def find_images(paths: list[Path]) -> list[Path]:
-    """The images named, and those in the folders named."""
+def find_images(paths: list[Path], out: Path) -> list[Path]:
+    """The images named, and those in the folders named, but for the pictures in `out`."""
     found = []
     for path in paths:
         if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+            inside = sorted(
+                file
+                for file in path.rglob("*")
+                if file.suffix.lower() in SUFFIXES and not file.is_relative_to(out)
+            )
             if not inside:
                 raise ValueError(f"there is no image in {path}")
             found += inside

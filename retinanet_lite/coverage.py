@@ -1,7 +1,7 @@
 """Anchor coverage: before any training, how well the anchors fit a data set's objects.
 
 An object that no anchor overlaps by half is learned from its best anchor alone, and hardly.
-"It trained, but finds nothing" is most often this. docs/anchors.md, "Coverage".
+"It trained, but finds nothing" is most often this. docs/anchors.md, "Which objects are covered".
 """
 
 from collections.abc import Callable, Iterable
@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
+from torchvision import tv_tensors
 from torchvision.ops import box_iou
 from torchvision.transforms import v2
 
 from .anchors import Anchors
+from .data.batches import without_crowds
 from .data.transforms import as_tv_tensors
 
 SIDES = (0, 16, 32, 64, 128, 256, 512)  # pixels: where the groups of sizes begin
@@ -25,7 +27,7 @@ class Coverage:
 
     Shapes: best_iou [M]; level [M], the pyramid level of the best anchor; sizes [M, 2], width and
     height in pixels. `smallest`, `largest` are the sides of the smallest and largest anchor's
-    square, in pixels, and `ratios` the anchors' heights / widths.
+    square, in pixels; `ratios`, the heights / widths, and `size` are the anchors' own.
     """
 
     best_iou: Tensor
@@ -34,6 +36,7 @@ class Coverage:
     smallest: float
     largest: float
     ratios: tuple[float, ...]
+    size: float
 
     @property
     def sides(self) -> Tensor:
@@ -85,7 +88,8 @@ class Coverage:
                 f"- {int(small.sum())} are smaller than the smallest anchor "
                 f"({self.smallest:.0f} pixels): scale the images up by "
                 f"{self.smallest / side:.1f} (size), or use smaller anchors: "
-                f"Anchors(size={4 * side / self.smallest:.1f})."
+                f"Anchors(size={self.size * side / self.smallest:.1f}). The first helps more, for "
+                f"cells stay as far apart as they are."
             )
         if large.any():
             lines.append(
@@ -129,7 +133,9 @@ def anchor_coverage(
         height, width = boxes.canvas_size
         counts = torch.tensor(anchors.level_counts(height, width))
         boxes = boxes.as_subclass(Tensor)
-        iou, row = box_iou(anchors(torch.empty(1, 3, height, width, device="meta")), boxes).max(0)
+        # on the CPU, where the boxes are, also for the anchors of a model on a GPU
+        all_anchors = anchors(torch.empty(1, 3, height, width, device="meta")).cpu()  # [N, 4]
+        iou, row = box_iou(all_anchors, boxes).max(dim=0)  # [M] each
         ious.append(iou)
         levels.append(torch.searchsorted(counts.cumsum(0), row, right=True))
         sizes.append(boxes[:, 2:] - boxes[:, :2])
@@ -143,13 +149,15 @@ def anchor_coverage(
         smallest=base[0] * min(anchors.scales),
         largest=base[-1] * max(anchors.scales),
         ratios=anchors.ratios,
+        size=anchors.size,
     )
 
 
 def scaled_boxes(dataset: Dataset, index: int, scaling: Callable | None) -> Tensor:
-    """The boxes of an image, as tv_tensors on the scaled image."""
+    """The boxes of an image's single objects, as tv_tensors on the scaled image."""
     if hasattr(dataset, "target"):
-        boxes = dataset.target(index)["boxes"]
+        target = dataset.target(index)
+        boxes = tv_tensors.wrap(without_crowds(target)[0], like=target["boxes"])
     else:
         boxes = as_tv_tensors(*dataset[index])[1]["boxes"]
     return scaling(boxes) if scaling else boxes

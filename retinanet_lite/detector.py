@@ -1,7 +1,6 @@
 """A detector to use: network, class names and image size together; saved and loaded as one file."""
 
 import os
-import pickle
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,8 @@ from torch import Tensor
 
 from .anchors import Anchors
 from .backbone import BasicBlock, Bottleneck
-from .boxes import BBoxTransform
+from .boxes import BBoxTransform, ClipBoxes
+from .checks import SMALLEST_SIDE
 from .data.batches import to_batch
 from .data.transforms import as_tv_tensors, resize
 from .detection import Detection
@@ -74,12 +74,14 @@ class Detector:
     @torch.no_grad()
     def predict(self, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The model's logits, deltas and anchors for a batch, batch norm in its eval mode."""
-        was_training = self.model.training
+        # of each module: somebody may have frozen one by hand, and `train()` would undo that
+        modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
         try:
             return self.model.predict(batch.to(self.device, memory_format=torch.channels_last))
         finally:
-            self.model.train(was_training)
+            for module, mode in modes:
+                module.training = mode
 
     def detections(
         self, predictions: tuple[Tensor, Tensor, Tensor], batch: Tensor, originals: list[Item]
@@ -100,11 +102,11 @@ class Detector:
 
         Nothing is filled up, so that an image's detections do not depend on its batch.
         """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be 1 or more; got {batch_size}")
         batch, scaled = [], []
         for image, target in items:
-            small = as_tv_tensors(image, target)
-            if self.scaling:
-                small = self.scaling(*small)
+            small = self.scaled(image, target)
             if batch and (
                 len(batch) == batch_size or small[0].shape[-2:] != scaled[0][0].shape[-2:]
             ):
@@ -115,15 +117,33 @@ class Detector:
         if batch:
             yield batch, scaled
 
+    def scaled(self, image: Tensor, target: dict = NOTHING) -> Item:
+        """An image and its objects as the network sees them, but for the normalisation.
+
+        Raises:
+            ValueError: for what is no image [3, H, W], or too small a one.
+        """
+        small = as_tv_tensors(image, target)
+        if self.scaling:
+            small = self.scaling(*small)
+        height, width = small[0].shape[-2:]
+        if min(height, width) < SMALLEST_SIDE:
+            raise ValueError(
+                f"an image of {image.shape[-2]}×{image.shape[-1]} pixels comes to the network as "
+                f"{height}×{width}, and it needs {SMALLEST_SIDE}×{SMALLEST_SIDE} or more. Enlarge "
+                f"it, or choose another size."
+            )
+        return small
+
     def save(self, path: str | os.PathLike, half: bool = False, **more) -> None:
         """Write the detector to a file that `Detector.load` reads.
 
         Args:
-            half: store the weights as float16, in half the space.
+            half: store the convolutions' weights as float16, in half the space.
             more: plain values to keep in the file beside it, for example how it was trained.
         """
         weights = {
-            name: value.half() if half and value.is_floating_point() else value
+            name: value.half() if half and value.dim() > 1 else value
             for name, value in self.model.state_dict().items()
         }
         write_atomically(path, {"weights": weights, "about": self.about(), **more})
@@ -138,25 +158,27 @@ class Detector:
         """The detector of a file that `save` wrote, in eval mode, on the CPU, in float32.
 
         Raises:
-            ValueError: if the file is missing or is not a detector's.
+            ValueError: if the file is missing, damaged or not a detector's.
         """
         content = read(path)
-        if not {"weights", "about"} <= set(content):
+        try:
+            about = content["about"]
+            model = build(about)
+            model.load_state_dict(content["weights"])
+            return cls(model.eval(), about["classes"], about["size"])
+        except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"{path} holds no detector. Name a file that Detector.save or training wrote, "
                 f"such as best.pt."
-            )
-        about = content["about"]
-        model = build(about)
-        model.load_state_dict(content["weights"])
-        return cls(model.eval(), about["classes"], about["size"])
+            ) from error
 
 
 def to_original(found: dict[str, Tensor], batch: Tensor, image: Tensor) -> dict[str, Tensor]:
     """Detections in a batch's pixels → in those of the image [3, H, W], on the CPU."""
     found = {name: value.cpu() for name, value in found.items()}
     (height, width), (h, w) = image.shape[-2:], batch.shape[-2:]
-    found["boxes"] = found["boxes"] * torch.tensor([width / w, height / h, width / w, height / h])
+    boxes = found["boxes"] * torch.tensor([width / w, height / h, width / w, height / h])
+    found["boxes"] = ClipBoxes()(boxes, image)  # rounding may carry one past the border
     return found
 
 
@@ -170,11 +192,13 @@ def architecture(model: RetinaNet) -> dict:
         "feature_size": model.fpn.output3.out_channels,
         "freeze_bn": model.backbone.bn_frozen,
         "anchors": {
-            "ratios": list(model.anchors.ratios),
-            "scales": list(model.anchors.scales),
-            "size": model.anchors.size,
+            # floats of Python: one of NumPy would make the file unreadable
+            "ratios": list(map(float, model.anchors.ratios)),
+            "scales": list(map(float, model.anchors.scales)),
+            "size": float(model.anchors.size),
         },
         "std": model.regress_boxes.std.tolist(),
+        "max_log_scale": model.regress_boxes.max_log_scale,
         "focal_loss": {
             name: getattr(model.focal_loss, name)
             for name in ("alpha", "gamma", "beta", "positive", "negative", "keep_best")
@@ -195,7 +219,7 @@ def build(about: dict) -> RetinaNet:
         feature_size=about["feature_size"],
         freeze_bn=about["freeze_bn"],
         anchors=Anchors(**about["anchors"]),
-        box_transform=BBoxTransform(tuple(about["std"])),
+        box_transform=BBoxTransform(about["std"], about["max_log_scale"]),
         focal_loss=FocalLoss(**about["focal_loss"]),
         detection=Detection(**about["detection"]),
     )
@@ -214,10 +238,19 @@ def write_atomically(path: str | os.PathLike, content: dict) -> None:
 
 
 def read(path: str | os.PathLike) -> dict:
-    """The content of a file that `write_atomically` wrote. Nothing in it is run."""
+    """The content of a file that `write_atomically` wrote. Nothing in it is run.
+
+    Raises:
+        ValueError: if the file is missing, damaged or of another kind.
+    """
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError) as error:
-        raise ValueError(f"{path} can't be read as a file of PyTorch: {error}") from error
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # other files fail in a dozen ways, each with a page of advice
+        raise ValueError(
+            f"{path} can't be read: it is damaged, or no file that Detector.save or training wrote"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__} and no detector")
+    return content

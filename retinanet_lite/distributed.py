@@ -11,6 +11,7 @@ from contextlib import contextmanager
 import torch
 import torch.distributed as dist
 import torch.nn as nn
+from torch import Tensor
 
 
 @contextmanager
@@ -48,6 +49,21 @@ def share_gradients(model: nn.Module) -> nn.Module:
     if world_size() == 1:
         return model
     return nn.parallel.DistributedDataParallel(model)
+
+
+@torch.no_grad()
+def share_buffers(model: nn.Module) -> None:
+    """Give every copy the first one's buffers: batch norm's statistics are each process's own."""
+    if world_size() > 1:
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
+
+
+def average(values: Tensor) -> Tensor:
+    """The mean of the tensors that the processes have."""
+    if world_size() > 1:
+        dist.all_reduce(values)
+    return values / world_size()
 
 
 def gather(items: list) -> list:

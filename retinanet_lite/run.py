@@ -28,17 +28,23 @@ class Run:
         self.log: list[dict] = []
         if self.folder and (self.folder / "last.pt").exists():
             self.resume(read(self.folder / "last.pt"))
+        self.best = max(map(quality, self.log), default=-1.0)
         if self.folder and rank() == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
             # lines after the checkpoint are of steps that will be taken again
             part = self.folder / "log.jsonl.part"
-            part.write_text("".join(json.dumps(record) + "\n" for record in self.log))
+            part.write_text("".join(map(line, self.log)))
             part.replace(self.folder / "log.jsonl")
 
     def resume(self, content: dict) -> None:
         """Go on from a checkpoint."""
-        mine = {**self.detector.about(), "recipe": self.recipe}
-        other = {**content["about"], "recipe": content["recipe"]}
+        if not {"weights", "about", "optimizer", "recipe", "step"} <= set(content):
+            raise ValueError(
+                f"{self.folder / 'last.pt'} is not the checkpoint of a training. Name another "
+                f"folder."
+            )
+        mine = {**self.detector.about(), **self.recipe}
+        other = {**content["about"], **content["recipe"]}
         different = [name for name in mine if mine[name] != other[name]]
         if different:
             raise ValueError(
@@ -53,12 +59,13 @@ class Run:
 
     def write(self, record: dict, save: bool) -> None:
         """A step's line of the log, and where one is due, the checkpoints."""
-        if self.folder is None:
+        self.log.append(record)
+        self.best = max(self.best, quality(record))
+        if self.folder is None or rank() != 0:
             return
         with open(self.folder / "log.jsonl", "a") as file:
-            file.write(json.dumps(record) + "\n")
-        best = max(map(quality, self.log))
-        if quality(record) == best if best >= 0 else save:
+            file.write(line(record))
+        if quality(record) == self.best if self.best >= 0 else save:
             self.detector.save(self.folder / "best.pt", step=record["step"])
         if save:
             self.detector.save(
@@ -75,12 +82,18 @@ def quality(record: dict) -> float:
     return -1.0 if math.isnan(ap) else ap
 
 
+def line(record: dict) -> str:
+    """A record as a line of the log. JSON knows no NaN; a number that is not there is null."""
+    return json.dumps({name: None if math.isnan(v) else v for name, v in record.items()}) + "\n"
+
+
 def read_log(path: str | Path) -> list[dict]:
     """The records of a `log.jsonl`, also while its training runs."""
     records = []
-    for line in Path(path).read_text().splitlines():
+    for text in Path(path).read_text().splitlines():
         try:
-            records.append(json.loads(line))
+            record = json.loads(text)
         except json.JSONDecodeError:
             break  # the last line may be half written
+        records.append({name: math.nan if v is None else v for name, v in record.items()})
     return records

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 from .data.batches import to_batch
 from .data.stream import Stream
 from .detector import Detector
-from .distributed import rank, share_gradients, world_size
+from .distributed import average, rank, share_buffers, share_gradients, world_size
 from .run import Run
 from .validation import evaluate
 
@@ -108,12 +108,14 @@ def fit(
         progress: show a bar with the losses and the time left.
 
     Returns:
-        the log: for each step {"step", "learning_rate", "classification", "regression"}, and
-        after an evaluation the validation's figures as well, see `evaluate`
+        the log: for each step {"step", "learning_rate", "classification", "regression"}, the
+        losses being the batch's before the step, and after an evaluation the validation's figures
+        as well, see `evaluate`
 
     Raises:
         FloatingPointError: a loss or gradient is not finite; the model is as it was before.
-        ValueError: the folder holds a training by another recipe, or of another model.
+        ValueError: the folder holds a training by another recipe, or of another model; or the
+            data set is empty, or has an item that is unsound.
     """
     recipe = recipe or Recipe()
     model, device = detector.model, detector.device
@@ -122,14 +124,16 @@ def fit(
     optimizer = recipe.make_optimizer(model)
     run = Run(folder, detector, optimizer, asdict(recipe))
     stream = Stream(training_data, augmentation, detector.scaling, recipe.seed)
-    loader = make_loader(stream, recipe, run.step, workers)
-    main = rank() == 0
+    loader = make_loader(stream, recipe, run.step, workers, pin_memory=device.type == "cuda")
 
-    bar = tqdm(initial=run.step, total=recipe.steps, unit="step", disable=not (progress and main))
-    for step, (images, annotations) in enumerate(loader, start=run.step):
+    hidden = not progress or rank() != 0
+    bar = tqdm(loader, initial=run.step, total=recipe.steps, unit="step", disable=hidden)
+    for step, (images, annotations) in enumerate(bar, start=run.step):
         rate = recipe.learning_rate_at(step)
         for group in optimizer.param_groups:
             group["lr"] = rate
+        # a forward pass moves batch norm's statistics, even if its losses are of no use
+        buffers = [buffer.clone() for buffer in model.buffers()]
         images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.autocast):
             losses = shared(images, annotations)
@@ -137,20 +141,21 @@ def fit(
         sum(losses.values()).backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
         record = {"step": step + 1, "learning_rate": rate}
-        record |= {name: loss.item() for name, loss in losses.items()}
+        values = average(torch.stack([loss.detach() for loss in losses.values()]))
+        record |= dict(zip(losses, values.tolist(), strict=True))
         if not all(map(math.isfinite, [*record.values(), norm.item()])):
+            for buffer, before in zip(model.buffers(), buffers, strict=True):
+                buffer.copy_(before)
             raise FloatingPointError(explain(record, norm.item(), stream, recipe, model))
         optimizer.step()
 
         done = step + 1
-        if validation_data is not None and due(done, recipe.evaluate_every, recipe.steps):
-            record |= evaluate(detector, validation_data, recipe.batch_size)
-        run.log.append(record)
-        if main:
-            run.write(record, save=due(done, recipe.save_every, recipe.steps))
-        bar.set_postfix(shown(run.log), refresh=False)
-        bar.update()
-    bar.close()
+        if due(done, recipe.evaluate_every, recipe.steps):
+            share_buffers(model)
+            if validation_data is not None:
+                record |= evaluate(detector, validation_data, recipe.batch_size)
+        run.write(record, save=due(done, recipe.save_every, recipe.steps))
+        bar.set_postfix(shown(run), refresh=False)
     model.eval()
     return run.log
 
@@ -159,7 +164,9 @@ def due(step: int, every: int, last: int) -> bool:
     return step % every == 0 or step == last
 
 
-def make_loader(stream: Stream, recipe: Recipe, first_step: int, workers: int) -> DataLoader:
+def make_loader(
+    stream: Stream, recipe: Recipe, first_step: int, workers: int, pin_memory: bool
+) -> DataLoader:
     """The batches of this process, from a step on."""
     if recipe.batch_size % world_size():
         raise ValueError(
@@ -175,21 +182,19 @@ def make_loader(stream: Stream, recipe: Recipe, first_step: int, workers: int) -
         sampler=positions,
         collate_fn=to_batch,
         num_workers=workers,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=pin_memory,
     )
 
 
-def shown(log: list[dict]) -> dict[str, str]:
-    """What stands beside the bar: the losses, averaged over the last steps, and the last AP."""
-    recent = log[-20:]
+def shown(run: Run) -> dict[str, str]:
+    """What stands beside the bar: the losses, averaged over the last steps, and the best AP."""
+    recent = run.log[-20:]
     numbers = {
         name: sum(record[name] for record in recent) / len(recent)
         for name in ("classification", "regression")
     }
-    evaluated = [record["AP50"] for record in log if "AP50" in record]
-    if evaluated:
-        numbers["AP50"] = evaluated[-1]
+    if run.best >= 0:
+        numbers["best AP"] = run.best
     return {name: f"{value:.3f}" for name, value in numbers.items()}
 
 

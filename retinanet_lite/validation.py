@@ -20,7 +20,12 @@ def evaluate(detector: Detector, dataset: Dataset, batch_size: int = 8) -> dict[
     Returns:
         {"validation_classification", "validation_regression"}, the mean losses of an image, and
         COCO's twelve numbers, see `coco_metrics`; the same in every process
+
+    Raises:
+        ValueError: if the data set is empty, or its objects are unsound.
     """
+    if len(dataset) == 0:
+        raise ValueError("there is no image to measure on: the data set is empty")
     detections, targets, losses = look(detector, dataset, batch_size)
     losses = torch.tensor(losses).mean(dim=0).tolist()
     return {

@@ -1,7 +1,6 @@
 """Weights from elsewhere: a backbone that was trained on ImageNet."""
 
-from urllib.error import URLError
-
+import torch
 from torchvision.models import get_model_weights
 
 from .backbone import ResNet
@@ -22,7 +21,7 @@ def load_imagenet(backbone: ResNet) -> None:
 
     Raises:
         ValueError: if torchvision has no weights for this backbone.
-        ConnectionError: if they can't be downloaded.
+        ConnectionError: if they can't be downloaded, or are damaged.
     """
     stages = [getattr(backbone, f"layer{i}") for i in range(1, 5)]
     shape = type(stages[0][0]).__name__, tuple(len(stage) for stage in stages)
@@ -34,12 +33,12 @@ def load_imagenet(backbone: ResNet) -> None:
         )
     weights = get_model_weights(NAMES[shape]).IMAGENET1K_V1
     try:
-        state = weights.get_state_dict(progress=False)
-    except (URLError, OSError) as error:
+        state = weights.get_state_dict(progress=False, check_hash=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: half a file came, or lies there
         raise ConnectionError(
             f"the ImageNet weights of {NAMES[shape]} could not be downloaded ({error}). Without a "
-            f"network, fetch {weights.url} elsewhere and put it into the folder that "
-            f"torch.hub.get_dir() names, under checkpoints/; or train from random weights."
+            f"network, fetch {weights.url} elsewhere and put it into "
+            f"{torch.hub.get_dir()}/checkpoints; or train from random weights."
         ) from error
     # the classifier of the thousand classes is not part of a backbone
     backbone.load_state_dict({k: v for k, v in state.items() if not k.startswith("fc.")})

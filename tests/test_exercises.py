@@ -77,6 +77,23 @@ ALPHA = "(0.25 if t else 0.75)"
 # of the exercise's anchor and box, by hand
 TARGETS = "a, b: (8.75, 0.625, math.log(90 / 40) / 0.2, math.log(30 / 80) / 0.2)"
 STEM = "[(3, 2), (3, 1), (3, 1)]"
+# of the exercise's anchor, whose centre is (30, 50) and whose size is 40×80
+DECODE = (
+    "a, d: ((x := 30 + 4 * d[0]) - (w := 40 * math.exp(min(0.2 * d[2], math.log(62.5)))) / 2, "
+    "(y := 50 + 8 * d[1]) - (h := 80 * math.exp(min(0.2 * d[3], math.log(62.5)))) / 2, "
+    "x + w / 2, y + h / 2)"
+)
+# NMS by recursion: `left` are the places that are left, best first
+NMS = (
+    "o, s, t: (g := lambda left: [left[0], *g([j for j in left[1:] if o[left[0]][j] <= t])] "
+    "if left else [])(sorted(range(len(s)), key=lambda i: -s[i]))"
+)
+ENVELOPE = "sum((r[i] - (r[i - 1] if i else 0)) * max(p[i:]) for i in range(len(r)))"
+# found so far, and what detection d finds of its nearest object n
+VOC = (
+    "o, t: (f := []) or [f.append(n if r[n := r.index(max(r))] >= t and n not in f else -1) "
+    "for r in o] and f"
+)
 
 # other ways to be right than the folded solution
 RIGHT = [
@@ -114,6 +131,17 @@ RIGHT = [
         "check_split_levels",
         f"x, h, w: torch.split(x, [9 * -(-h // s) * -(-w // s) for s in {STRIDES}], dim=1)",
     ),
+    ("check_decode_box", DECODE),
+    ("check_decode_box", f"a, d: torch.tensor((lambda {DECODE})(a, d))"),
+    ("check_nms", NMS),
+    ("check_nms", f"o, s, t: torch.tensor((lambda {NMS})(o, s, t))"),
+    (
+        "check_count_kept",
+        "v, t, k: sum(len([s for s in sorted(level)[-k:] if s > t]) for level in v)",
+    ),
+    ("check_precision_and_recall", "h, m, n: [h[:n].count(True) / n, h[:n].count(True) / m]"),
+    ("check_area", f"r, p: {ENVELOPE}"),
+    ("check_match_voc", VOC),
 ]
 
 MISTAKES = [
@@ -323,6 +351,186 @@ MISTAKES = [
         f"x, h, w: torch.split(x.flip(1), [9 * -(-h // s) * -(-w // s) for s in {STRIDES}], dim=1)",
         "not in order",
     ),
+    ("check_decode_box", DECODE.replace("math.log(62.5)", "math.inf"), "The clamp is missing"),
+    (
+        "check_decode_box",
+        DECODE.replace("min(0.2 * d[2], math.log(62.5))", "0.2 * min(d[2], math.log(62.5))"),
+        "The clamp comes after",
+    ),
+    (
+        "check_decode_box",
+        DECODE.replace("4 * d", "40 * d").replace("8 * d", "80 * d").replace("0.2 * d", "d"),
+        "Multiply first",
+    ),
+    (
+        "check_decode_box",
+        DECODE.replace("4 * d", "400 * d").replace("8 * d", "800 * d").replace("0.2 * d", "5 * d"),
+        "encode divides",
+    ),
+    (
+        "check_decode_box",
+        DECODE.replace("4 * d", "0.1 * d").replace("8 * d", "0.1 * d"),
+        "in anchor sizes",
+    ),
+    (
+        "check_decode_box",
+        DECODE.replace("4 * d", "8 * d").replace("8 * d[1]", "16 * d[1]"),
+        "by 0.1, not by 0.2",
+    ),
+    (
+        "check_decode_box",
+        DECODE.replace("30 + 4", "30 - 4").replace("50 + 8", "50 - 8"),
+        "The sign is turned",
+    ),
+    (
+        "check_decode_box",
+        DECODE.replace("30 + 4", "10 + 4").replace("50 + 8", "10 + 8"),
+        "not at its corner",
+    ),
+    ("check_decode_box", DECODE.replace("math.exp", ""), "The exponential is missing"),
+    ("check_decode_box", DECODE.replace(" / 2", ""), "Half of the size"),
+    (
+        "check_decode_box",
+        f"a, d: (c := (lambda {DECODE})(a, d)) and ((x := (c[0] + c[2]) / 2), "
+        "(y := (c[1] + c[3]) / 2), x + c[2] - c[0], y + c[3] - c[1])",
+        "as if it were a corner",
+    ),
+    (
+        "check_decode_box",
+        f"a, d: (c := (lambda {DECODE})(a, d)) and "
+        "((c[0] + c[2]) / 2, (c[1] + c[3]) / 2, c[2] - c[0], c[3] - c[1])",
+        "That is centre and size",
+    ),
+    ("check_nms", f"o, s, t: sorted((lambda {NMS})(o, s, t))", "in the order of the scores"),
+    ("check_nms", NMS.replace("<= t", "<= 1"), "Nothing is removed"),
+    ("check_nms", "o, s, t: list(range(len(s)))", "Nothing is removed"),
+    ("check_nms", NMS.replace("<= t", "< t"), "not if it is equal"),
+    (
+        "check_nms",
+        "o, s, t: [i for i in sorted(range(len(s)), key=lambda i: -s[i]) "
+        "if all(o[i][j] <= t for j in range(len(s)) if s[j] > s[i])]",
+        "A box that has gone",
+    ),
+    ("check_nms", NMS.replace("-s[i]", "i"), "the highest first"),
+    ("check_nms", NMS.replace("-s[i]", "s[i]"), "begins with the lowest"),
+    (
+        "check_nms",
+        "o, s, t: [i for i in sorted(range(len(s)), key=lambda i: -s[i]) "
+        "if i == (b := s.index(max(s))) or o[b][i] <= t]",
+        "with the best box alone",
+    ),
+    ("check_nms", "o, s, t: [s.index(max(s))]", "Boxes elsewhere stay"),
+    ("check_nms", "o, s, t: [[0, 0, 1, 1]]", "return a list of whole numbers"),
+    ("check_nms", "o, s, t: 3", "return a list of whole numbers"),
+    (
+        "check_count_kept",
+        "v, t, k: sum(min(k, sum(s >= t for s in level)) for level in v)",
+        "equals the threshold",
+    ),
+    (
+        "check_count_kept",
+        "v, t, k: min(k, sum(s > t for level in v for s in level))",
+        "not for all together",
+    ),
+    ("check_count_kept", "v, t, k: sum(s > t for level in v for s in level)", "at most top_k"),
+    (
+        "check_count_kept",
+        "v, t, k: sum(min(k, len(level)) for level in v)",
+        "The threshold is missing",
+    ),
+    (
+        "check_count_kept",
+        "v, t, k: sum(len(level) - min(k, sum(s > t for s in level)) for level in v)",
+        "those that are left out",
+    ),
+    (
+        "check_precision_and_recall",
+        "h, m, n: (sum(h[:n]) / m, sum(h[:n]) / n)",
+        "The two are exchanged",
+    ),
+    (
+        "check_precision_and_recall",
+        "h, m, n: (sum(h) / len(h), sum(h) / m)",
+        "That is of all detections",
+    ),
+    (
+        "check_precision_and_recall",
+        "h, m, n: (sum(h[:n]) / len(h), sum(h[:n]) / m)",
+        "of the detections taken",
+    ),
+    (
+        "check_precision_and_recall",
+        "h, m, n: (sum(h[:n]) / n, sum(h[:n]) / n)",
+        "the share of the objects",
+    ),
+    (
+        "check_precision_and_recall",
+        "h, m, n: (sum(h[:n]) / n, sum(h[:n]) / sum(h))",
+        "the objects never found",
+    ),
+    ("check_precision_and_recall", "h, m, n: (sum(h[:n]) / n, n / m)", "counts the hits alone"),
+    ("check_precision_and_recall", "h, m, n: (sum(h[:n]), sum(h[:n]))", "divide them"),
+    (
+        "check_area",
+        f"r, p: {ENVELOPE.replace('max(p[i:])', 'p[i]')}",
+        "the area under the precision",
+    ),
+    ("check_area", f"r, p: {ENVELOPE.replace('p[i:]', 'p[:i + 1]')}", "looks ahead"),
+    ("check_area", f"r, p: {ENVELOPE.replace('(len', '(1, len')}", "The first step counts"),
+    (
+        "check_area",
+        f"r, p: {ENVELOPE.replace('max(p[i:])', '(p[i] + (p[i - 1] if i else 0)) / 2')}",
+        "No slanted sides",
+    ),
+    ("check_area", "r, p: sum(p) / len(p)", "the mean over the detections"),
+    (
+        "check_area",
+        "r, p: sum(max(p[i:]) for i in range(len(p))) / len(p)",
+        "the mean over the detections",
+    ),
+    (
+        "check_area",
+        "r, p: sum(max([b for a, b in zip(r, p) if a >= i / 100], default=0) "
+        "for i in range(101)) / 101",
+        "COCO's mean",
+    ),
+    (
+        "check_area",
+        "r, p: sum(max([b for a, b in zip(r, p) if a >= i / 10], default=0) "
+        "for i in range(11)) / 11",
+        "at 11 recalls",
+    ),
+    (
+        "check_match_voc",
+        "o, t: [n if r[n := r.index(max(r))] >= t else -1 for r in o]",
+        "found only once",
+    ),
+    (
+        "check_match_voc",
+        "o, t: (f := []) or [f.append(max([j for j in range(len(r)) if j not in f and r[j] >= t], "
+        "key=r.__getitem__, default=-1)) for r in o] and f",
+        "COCO's rule",
+    ),
+    (
+        "check_match_voc",
+        "o, t: (f := []) or [f.append(next((j for j in range(len(r)) if j not in f and r[j] >= t), "
+        "-1)) for r in o] and f",
+        "not the first",
+    ),
+    ("check_match_voc", VOC.replace(">= t", "> t"), "is enough"),
+    ("check_match_voc", "o, t: [[1, -1, -1], [-1, 0, 1]][o[0][0] == 0.55]", "comes first"),
+    (
+        "check_match_voc",
+        f"o, t: (lambda {VOC})(o, t if o[0][0] > 0.5 else 0)",
+        "nothing is found",
+    ),
+    (
+        "check_match_voc",
+        f"o, t: list(map(lambda n: int(n >= 0), (lambda {VOC})(o, t)))",
+        "not whether it hits",
+    ),
+    ("check_match_voc", "o, t: [1]", "one for each detection"),
+    ("check_match_voc", "o, t: [[1, 2]]", "return a list of whole numbers"),
 ]
 
 # wrong, and right in some case
@@ -363,6 +571,14 @@ NEAR_MISSES = [
     ("check_prior_bias", "p: -4.595"),
     ("check_prior_bias", "p: -1000"),
     ("check_prior_bias", "p: (p - 0.5) * 9.378"),
+    ("check_decode_box", "a, d: (4.163, 13.25, 63.836, 78.75)"),
+    ("check_nms", "o, s, t: [0, 2, 4]"),
+    ("check_nms", "o, s, t: []"),
+    ("check_count_kept", "v, t, k: 3"),
+    ("check_precision_and_recall", "h, m, n: (2 / 3, 0.4)"),
+    ("check_precision_and_recall", "h, m, n: (round(sum(h[:n]) / n, 2), sum(h[:n]) / m)"),
+    ("check_area", "r, p: 5 / 6"),
+    ("check_match_voc", "o, t: [1, -1, -1]"),
 ]
 
 NUMBERS = {
@@ -377,6 +593,10 @@ NUMBERS = {
     "check_targets": "return four numbers, tx, ty, tw and th",
     "check_focal": "return one number, the loss",
     "check_prior_bias": "return one number, the bias",
+    "check_decode_box": "return four numbers, x1, y1, x2 and y2",
+    "check_count_kept": "return one number, the count",
+    "check_precision_and_recall": "return two numbers, precision and recall",
+    "check_area": "return one number, the area",
 }
 
 

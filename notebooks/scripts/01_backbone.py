@@ -12,6 +12,7 @@ from ipywidgets import IntSlider, interact
 from torch import nn
 
 import retinanet_lite
+from retinanet_lite import Detector
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
@@ -21,6 +22,7 @@ from retinanet_lite.learn.figures import (
     show_features,
     show_receptive_field,
 )
+from retinanet_lite.pretrained import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="backbone")
@@ -283,14 +285,36 @@ print("C5", shape(C5), shape(C5) == [2, 2048, 20, 26])
 #
 # ## Look
 #
-# The weights are random, nothing has been learned. Even so the larger objects can be seen in every map, because random filters answer to edges too. (Brightness is the mean absolute value over all channels of a cell.) And you see the price of going down: on C5 the star is four cells wide, and the small square is lost.
+# These weights are random, and what comes out means nothing yet. For pictures that mean something we take a backbone that has learned: that of the small detector in notebook 00. It has one `BasicBlock` in each stage, so its grids have 128, 256 and 512 channels. Their cells are the same.
 
 # %%
+trained = Detector.load(SHAPES).model
+with torch.no_grad():
+    T3, T4, T5 = trained.backbone(images)
+print("C3", shape(T3), "C4", shape(T4), "C5", shape(T5))
 show_features(
-    scenes[0].image, {"C3": C3[0], "C4": C4[0], "C5": C5[0]}, "What is left of the picture?"
+    scenes[0].image, {"C3": T3[0], "C4": T4[0], "C5": T5[0]}, "What is left of the picture?"
 )
 
 # %% [markdown]
+# Brightness is the mean absolute value over all channels of a cell. C3 draws the outlines, C4 begins to fill the objects, and on C5 nothing looks like a picture any more: the star is four cells wide. (The bright lines at the border are where a filter meets the zeros outside the image.)
+#
+# The mean hides what a single channel does. Let us ask which channels of C4 answer the star: those that are larger in its cells than elsewhere. We take the mean inside its box, and divide it by the mean over the whole map.
+
+# %%
+x1, y1, x2, y2 = (scenes[0].boxes[0] / 16).round().int().tolist()  # in cells of C4
+inside = T4[0, :, y1:y2, x1:x2].mean(dim=(1, 2))  # [256]
+everywhere = T4[0].mean(dim=(1, 2)) + 0.01  # so that silent channels don't count
+best = (inside / everywhere).topk(4).indices.tolist()
+show_features(
+    scenes[0].image,
+    {f"channel {channel}": T4[0, channel][None] for channel in best},
+    "Which channels of C4 answer the star?",
+)
+
+# %% [markdown]
+# None of them says "star". They say corners and edges in certain directions, wherever there are such. The star is where several of them speak at once, and it is the layers after this one that notice.
+#
 # ## How much does a cell see?
 #
 # One cell of C5 stands for 32×32 pixels. But it *sees* many more, since each convolution looks at the neighbours of the neighbours. The area that can change a cell is its **receptive field**. It can be counted. A filter of size k widens the field by (k − 1) cells of its input, and one cell of its input is as many pixels wide as all strides before it, multiplied. The first layer, 7×7, sees 7 pixels: 1 + 6 · 1. The max pool, 3×3, walks over cells that are 2 pixels wide: 7 + 2 · 2 = 11. And so on; 1×1 filters add nothing.

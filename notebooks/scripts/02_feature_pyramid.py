@@ -12,11 +12,13 @@ from ipywidgets import IntSlider, interact
 from torch import nn
 
 import retinanet_lite
+from retinanet_lite import Detector
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map, show_pyramid
 from retinanet_lite.learn.exercises import check_count_cells, check_merge
 from retinanet_lite.learn.figures import plt, show_cells, show_features
+from retinanet_lite.pretrained import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="pyramid")
@@ -218,13 +220,19 @@ for level, name in enumerate(names, start=3):
     print(name, "row", int(centre[1] // 2**level), "column", int(centre[0] // 2**level))
 
 # %% [markdown]
-# And this is what the cells hold, with random weights. P6 and P7 are too coarse to show a shape. The disc, 280 pixels wide, is 4.4 cells wide on P6 and 2.2 on P7.
+# And what do the cells hold? With random weights, nothing that means anything. So we take the small detector of notebook 00 once more, which has learned. Its pyramid has 64 channels, and the same cells.
 
 # %%
-maps = {name: P[0] for name, P in zip(names, before, strict=True)}
+trained = Detector.load(SHAPES).model
+with torch.no_grad():
+    T = trained.fpn(trained.backbone(images))
+maps = {name: P[0] for name, P in zip(names, T, strict=True)}
+print(maps["P3"].shape[0], "channels")
 show_features(scenes[0].image, maps, "What does each level hold?")
 
 # %% [markdown]
+# P3 and P4 show all objects, and no longer only their outlines as C3 did in notebook 01. That is what came down from C5. On P6 and P7 there is no shape left to see, but look where P7 is bright: at the house and at the disc, the two objects that are large enough for it.
+#
 # ### Play with it
 #
 # Move the point over the image. Which cell of each level holds it, and how large is that cell beside the object under it? The square of 24 pixels is three cells wide on P3, and three quarters of a cell on P5.

@@ -12,11 +12,21 @@ from ipywidgets import IntSlider, interact
 from torch import nn
 
 import retinanet_lite
+from retinanet_lite import Detector
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_row_of, check_to_grid
-from retinanet_lite.learn.figures import ANCHOR, CELL, OBJECT, add_boxes, plt, show_image
+from retinanet_lite.learn.figures import (
+    ANCHOR,
+    CELL,
+    OBJECT,
+    add_boxes,
+    plt,
+    show_features,
+    show_image,
+)
+from retinanet_lite.pretrained import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="heads")
@@ -242,6 +252,31 @@ probabilities = classification.sigmoid()
 print(f"all 99,765 · 20 from {probabilities.min():.4f} to {probabilities.max():.4f}")
 
 # %% [markdown]
+# ### And after training
+#
+# What does a head say that has learned? Ask the small detector of notebook 00. Its heads have 64 channels in place of 256, and the rows are the same 99,765. For each cell we take the highest probability of "star" among its nine anchors.
+
+# %%
+trained = Detector.load(SHAPES).model
+with torch.no_grad():
+    logits, _, _ = trained.predict(images[:1])
+p_star = logits[0, :, CLASSES.index("star")].sigmoid()  # [99765]
+sizes = [(80, 104), (40, 52), (20, 26), (10, 13), (5, 7)]
+per_level = p_star.split([9 * rows * columns for rows, columns in sizes])
+maps = {
+    f"P{level}": values.reshape(rows, columns, 9).amax(dim=2)[None]
+    for level, values, (rows, columns) in zip(range(3, 8), per_level, sizes, strict=True)
+}
+title = "Where does a trained head say 'star'? (dark: 0, bright: 1)"
+show_features(scenes[0].image, maps, title, limits=(0, 1))
+
+# %%
+print("surest of all rows:", f"{p_star.argmax().item():,}")
+print("among the star's nine:", first <= p_star.argmax().item() <= first + 8)
+
+# %% [markdown]
+# It speaks on P4 and P5, at the star, and almost nowhere else. The surest of all 99,765 rows is one of the nine that you kept in mind.
+#
 # ### Play with it
 #
 # Every row of the list belongs to a place in the image. Move through the rows and see to which.

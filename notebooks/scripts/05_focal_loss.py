@@ -15,7 +15,8 @@ from torch import nn
 from torchvision.ops import box_iou
 
 import retinanet_lite
-from retinanet_lite.data.batches import to_annotations
+from retinanet_lite import Detector
+from retinanet_lite.data.batches import to_annotations, to_batch
 from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_focal, check_iou, check_targets
@@ -26,6 +27,7 @@ from retinanet_lite.learn.figures import (
     show_matching,
     show_shares,
 )
+from retinanet_lite.pretrained import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="loss")
@@ -254,7 +256,38 @@ show_shares(
 )
 
 # %% [markdown]
-# Now the objects are heard. The few negative entries that are *hard*, a heart that looks like a leaf, will be heard too, because their p_t is small. Last, the mean over the images of the batch is taken.
+# Now the objects are heard. Last, the mean over the images of the batch is taken.
+#
+# ### Later, in training
+#
+# That was the first step. Later nearly all entries are easy, and a few are hard: a disc that looks like a hexagon, an anchor that half covers a star. Which of them does the loss listen to? Take the small trained detector of notebook 00, on this scene. We sort the terms of all entries, largest first, and ask how much of the sum the hundred largest make.
+
+# %%
+trained = Detector.load(SHAPES).model
+with torch.no_grad():
+    logits, _, _ = trained.predict(to_batch([scene])[0])
+p_trained = logits[0].sigmoid().clamp(1e-7, 1 - 1e-7)  # [99765, 20]
+
+
+def share_of_largest(entries, count):
+    terms = entries[matches != -2].flatten().sort(descending=True).values
+    return (terms[:count].sum() / terms.sum()).item()
+
+
+hard = {
+    "cross entropy": share_of_largest(cross_entropy(p_trained, targets), 100),
+    "focal loss": share_of_largest(focal(p_trained, targets), 100),
+}
+for name, share in hard.items():
+    print(f"{name:13}: the hundred hardest make more than half of the loss: {share > 0.5}")
+show_shares(
+    {name: {"the hundred hardest": s, "all others": 1 - s} for name, s in hard.items()},
+    "Who speaks in the loss of a trained detector?",
+    "share of the classification loss",
+)
+
+# %% [markdown]
+# A hundred of two million entries. To cross entropy they are a murmur in a crowd of easy ones. The focal loss hears little else, and that is its name: it focuses on what is still wrong.
 #
 # ## On logits
 #

@@ -20,8 +20,12 @@ class Stream(Dataset):
 
     Args:
         dataset: items (image, target), see `to_batch`.
-        augmentation, scaling: transforms of `transforms.v2`, or None.
+        augmentation, scaling: transforms of `transforms.v2`, or None. What they draw at random
+            must come from torch, as it does in all of `transforms.v2`.
         seed: another seed gives another order and other augmentations.
+
+    Raises:
+        ValueError: if the data set is empty.
     """
 
     def __init__(
@@ -31,6 +35,8 @@ class Stream(Dataset):
         scaling: v2.Transform | None = None,
         seed: int = 0,
     ) -> None:
+        if len(dataset) == 0:
+            raise ValueError("there is no image to learn from: the data set is empty")
         self.dataset = dataset
         self.augmentation = augmentation
         self.scaling = scaling
@@ -45,12 +51,15 @@ class Stream(Dataset):
         """What to call the image at a position in a message."""
         index = self.index(position)
         names = getattr(self.dataset, "names", None)
-        return names[index] if names else f"image {index}"
+        return f"image {index}" if names is None else names[index]
 
     def __getitem__(self, position: int) -> tuple[Tensor, dict]:
-        item = as_tv_tensors(*self.dataset[self.index(position)])
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed((self.seed << 40) + position)
+            # not torch.manual_seed, which sets the GPU's generator as well. PyTorch takes 32 bits
+            # of a seed; the factor sets the positions of one seed far from those of the next
+            seed = (self.seed * 0x9E3779B1 + position) % 2**32
+            torch.default_generator.manual_seed(seed)
+            item = as_tv_tensors(*self.dataset[self.index(position)])
             if self.augmentation:
                 item = self.augmentation(*item)
         if self.scaling:

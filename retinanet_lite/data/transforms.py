@@ -3,13 +3,12 @@
 Everything here is torchvision's `transforms.v2`, which moves the boxes along with the pixels.
 """
 
+import torch
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import InterpolationMode, v2
 
 from .batches import MEAN, without_crowds
-
-FILL = tuple(round(255 * value) for value in MEAN)  # the colour that an image is extended with
 
 
 def resize(size: tuple[int, int]) -> v2.Transform:
@@ -43,13 +42,16 @@ def augment(
         shift: move by up to this part of the image's width and height.
         colour: change brightness, contrast and saturation by up to this part.
 
-    Boxes are cut off at the image's border; those with less than a pixel left are removed.
+    Boxes are cut off at the image's border; those with less than a pixel left are removed. Images
+    come out as float32 from 0 to 1.
     """
     for name, value in (("scale", scale), ("shift", shift), ("colour", colour)):
         if not 0 <= value < 1:
             raise ValueError(f"{name} must be at least 0 and less than 1; got {value}")
     return v2.Compose(
         [
+            # one scale for all images, whatever they were: the colour to fill with is on it
+            v2.ToDtype(torch.float32, scale=True),
             v2.RandomHorizontalFlip(flip),
             v2.RandomVerticalFlip(vertical_flip),
             v2.RandomAffine(
@@ -57,7 +59,7 @@ def augment(
                 translate=(shift, shift),
                 scale=(1 - scale, 1 + scale),
                 interpolation=InterpolationMode.BILINEAR,
-                fill=FILL,
+                fill=MEAN,
             ),
             v2.ColorJitter(brightness=colour, contrast=colour, saturation=colour),
             v2.ClampBoundingBoxes(),
@@ -67,7 +69,17 @@ def augment(
 
 
 def as_tv_tensors(image: Tensor, target: dict) -> tuple[Tensor, dict]:
-    """An item in the types by which `transforms.v2` knows pixels from boxes; crowds left out."""
+    """An item in the types by which `transforms.v2` knows pixels from boxes; crowds left out.
+
+    Raises:
+        ValueError: if the image is not a tensor [3, H, W].
+    """
+    if not isinstance(image, Tensor) or image.dim() != 3 or image.shape[0] != 3:
+        got = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
+        raise ValueError(
+            f"an image is a tensor [3, H, W] of red, green and blue; got {got}. From a file: "
+            f"retinanet_lite.data.images.read_image. A grey one: image.expand(3, -1, -1)."
+        )
     boxes, labels = without_crowds(target)
     boxes = tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(image.shape[-2:]))
     return tv_tensors.Image(image), {"boxes": boxes, "labels": labels}

@@ -14,26 +14,42 @@ DARK = "#455A64"
 ARROW = {"arrowstyle": "-|>", "color": DARK, "shrinkA": 0, "shrinkB": 0}
 
 NAMES = ("P3", "P4", "P5", "P6", "P7")
-STATIONS = ("image", "backbone", "pyramid", "heads", "anchors", "loss", "detector")
-GIVES = ("[B, 3, H, W]", "C3 … C5", "P3 … P7", "logits, deltas", "N boxes", "two numbers", "")
+# what each part is called, and what it gives
+PARTS = {
+    "image": "[B, 3, H, W]",
+    "backbone": "C3 … C5",
+    "pyramid": "P3 … P7",
+    "heads": "logits, deltas",
+    "anchors": "N boxes",
+    "loss": "two numbers",
+    "detector": "all of it",
+}
+USES = {
+    "training": "weights",
+    "detection": "boxes",
+    "evaluation": "AP",
+    "your data": "your detector",
+}
 
 
 def show_map(here: str | None = None) -> None:
-    """The detector's parts in the order of the notebooks, with a mark on the one in hand.
+    """The notebooks in their order: the parts above, what is done with the detector below.
 
-    Arrows show what is made of what; anchors are made of nothing but the image's size.
+    A mark stands on the one in hand. Arrows show what is made of what; anchors are made of nothing
+    but the image's size.
     """
-    if here not in (None, *STATIONS):
-        raise ValueError(f"here must be one of {STATIONS}; got {here!r}")
-    ax = diagram(9.6, 1.3, 14.4, 2.1)
-    for i, (name, gives) in enumerate(zip(STATIONS, GIVES, strict=True)):
-        x = 1.0 + 2.05 * i
-        box(ax, x, 1.1, 1.5, 0.8, name, OBJECT["edgecolor"] if name == here else PALE)
-        ax.text(x, 0.35, gives, ha="center", va="center", fontsize=8, color=DARK)
-        if name in ("image", "backbone", "pyramid"):
-            arrow(ax, (x + 0.75, 1.1), (x + 1.3, 1.1))
-        if name == here:
-            ax.text(x, 1.8, "you are here", ha="center", va="center", fontsize=8)
+    if here not in (None, *PARTS, *USES):
+        raise ValueError(f"here must be one of {(*PARTS, *USES)}; got {here!r}")
+    ax = diagram(9.6, 2.2, 14.4, 3.7)
+    for row, y in ((PARTS, 2.8), (USES, 1.0)):
+        for i, (name, gives) in enumerate(row.items()):
+            x = 1.0 + 2.05 * (i + (0 if row is PARTS else 1.5))
+            box(ax, x, y, 1.5, 0.7, name, OBJECT["edgecolor"] if name == here else PALE)
+            ax.text(x, y - 0.65, gives, ha="center", va="center", fontsize=8, color=DARK)
+            if name in ("image", "backbone", "pyramid", "training", "detection"):
+                arrow(ax, (x + 0.75, y), (x + 1.3, y))
+            if name == here:
+                ax.text(x, y + 0.6, "you are here", ha="center", va="center", fontsize=8)
 
 
 def show_model() -> None:

@@ -52,16 +52,18 @@ def show_image(image: Tensor, title: str = "", ax: Axes | None = None) -> Axes:
 
 def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -> None:
     """Boxes [n, 4] in pixels with one line style, and a text over each where there are texts."""
+    top, room = min(ax.get_ylim()), 0.07 * abs(np.subtract(*ax.get_ylim()))
     for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+        above = y1 - top > room  # else the text would leave the image
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **style))
         if i < len(texts):
             ax.text(
                 x1 + 2,
-                y1 - 3,
+                y1 - 3 if above else y1 + 3,
                 texts[i],
                 color="white",
                 fontsize=8,
-                va="bottom",
+                va="bottom" if above else "top",
                 clip_on=True,
                 bbox={"facecolor": style["edgecolor"], "edgecolor": "none", "pad": 1.5},
             )
@@ -77,43 +79,40 @@ def show_detections(
     scene: Scene, detections: dict[str, Tensor], title: str = "", classes: Sequence[str] = CLASSES
 ) -> None:
     """What a detector found in a scene, each box with its class and score."""
-    ax = show_image(scene.image, title)
-    texts = [
-        f"{classes[label]} {score:.2f}"
-        for label, score in zip(
-            detections["labels"].tolist(), detections["scores"].tolist(), strict=True
-        )
-    ]
-    add_boxes(ax, detections["boxes"], DETECTION, texts)
+    add_detections(show_image(scene.image, title), detections, classes)
 
 
-def show_features(image: Tensor, features: dict[str, Tensor], title: str = "") -> None:
+def add_detections(ax: Axes, detections: dict[str, Tensor], classes: Sequence[str]) -> None:
+    """Detections with their classes and scores, the best on top of the others."""
+    worst_first = detections["scores"].argsort()
+    labels, scores = (detections[name][worst_first].tolist() for name in ("labels", "scores"))
+    texts = [f"{classes[label]} {score:.2f}" for label, score in zip(labels, scores, strict=True)]
+    add_boxes(ax, detections["boxes"][worst_first], DETECTION, texts)
+
+
+def show_features(
+    image: Tensor,
+    features: dict[str, Tensor],
+    title: str = "",
+    limits: tuple[float | None, float | None] = (None, None),
+) -> None:
     """How strongly each cell of some feature maps [C, h, w] answers, beside the image [3, H, W].
 
     A cell's brightness is the mean absolute value over its channels, from the map's least to its
-    greatest.
+    greatest, or between the limits given.
     """
     columns = len(features) + 1
     _, axes = plt.subplots(1, columns, figsize=(2.5 * columns, 2.4), layout="constrained")
     axes[0].imshow(pixels(image))
     axes[0].set_title(f"image, {image.shape[-2]}×{image.shape[-1]} pixels", fontsize=9)
     for ax, (name, feature) in zip(axes[1:], features.items(), strict=True):
-        ax.imshow(feature.detach().cpu().abs().mean(dim=0), cmap="viridis")
+        brightness = feature.detach().cpu().abs().mean(dim=0)
+        ax.imshow(brightness, cmap="viridis", vmin=limits[0], vmax=limits[1])
         ax.set_title(f"{name}, {feature.shape[-2]}×{feature.shape[-1]} cells", fontsize=9)
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     for ax in axes:
         ax.tick_params(labelsize=7)
-    plt.gcf().suptitle(title, fontsize=11)
-
-
-def show_channels(feature: Tensor, title: str = "", count: int = 8) -> None:
-    """The first channels of a feature map [C, h, w], one picture each."""
-    _, axes = plt.subplots(2, count // 2, figsize=(2.3 * count // 2, 3.8), layout="constrained")
-    for channel, ax in enumerate(axes.flat):
-        ax.imshow(feature[channel].detach().cpu(), cmap="viridis")
-        ax.set_title(f"channel {channel}", fontsize=8)
-        ax.tick_params(labelsize=6)
     plt.gcf().suptitle(title, fontsize=11)
 
 
@@ -282,6 +281,8 @@ def show_shares(shares: dict[str, dict[str, float]], title: str, unit: str = "sh
         "hard negative": hatched(NEGATIVE),
         "easy negative": {"color": "#BDBDBD"},
         "negative": {"color": "#BDBDBD"},
+        "the hundred hardest": hatched(ANCHOR),
+        "all others": {"color": "#BDBDBD"},
     }
     for row, (name, parts) in enumerate(shares.items()):
         left = 0.0

@@ -6,7 +6,6 @@ what was measured.
 """
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -37,9 +36,7 @@ def main() -> None:
     training_data = ShapesDataset(RECIPE.steps * RECIPE.batch_size, first_seed=1_000_000, **SCENES)
     torch.manual_seed(RECIPE.seed)
     model = RetinaNet(len(CLASSES), BasicBlock, [1, 1, 1, 1], feature_size=64, freeze_bn=False)
-    started = time.time()
     log = fit(Detector(model, CLASSES), training_data, recipe=RECIPE, folder=RUN)
-    minutes = (time.time() - started) / 60
     Detector.load(RUN / "best.pt").save(SHAPES, half=True)
 
     measured = evaluate(Detector.load(SHAPES), test_scenes((640, 832), CLASSES))
@@ -47,7 +44,6 @@ def main() -> None:
         "made by": "python -m retinanet_lite.pretrained",
         "scenes": SCENES,
         "recipe": asdict(RECIPE),
-        "minutes of this run": round(minutes, 1),
         "last losses": {name: log[-1][name] for name in ("classification", "regression")},
         "measured on": "100 scenes of 640×832 pixels that were not trained on",
         "measured": measured,

@@ -13,18 +13,37 @@ from .network import (
     check_row_of,
     check_to_grid,
 )
+from .practice import check_clip, check_from_coco, check_learning_rate, check_to_labels
+from .results import (
+    check_area,
+    check_count_kept,
+    check_decode_box,
+    check_match_voc,
+    check_nms,
+    check_precision_and_recall,
+)
 
 __all__ = [
+    "check_to_labels",
+    "check_learning_rate",
+    "check_from_coco",
+    "check_clip",
     "check_anchor_shape",
+    "check_area",
     "check_count_anchors",
     "check_count_cells",
+    "check_count_kept",
+    "check_decode_box",
     "check_describe",
     "check_edges",
     "check_focal",
     "check_friends_stem",
     "check_iou",
+    "check_match_voc",
     "check_merge",
+    "check_nms",
     "check_padding_for",
+    "check_precision_and_recall",
     "check_prior_bias",
     "check_row_of",
     "check_split_levels",

@@ -1,0 +1,419 @@
+# %% [markdown]
+# # 07 · Training
+#
+# **In this notebook you train a detector from random numbers until it finds nearly every object in pictures it has never seen, and you know each line of the loop that does it.**
+#
+# About 2 minutes on a CPU, and 30 minutes to read. You need notebooks [04](04_anchors.ipynb) to [06](06_retinanet.ipynb): what an anchor learns, and what the two losses are.
+
+# %%
+import math
+import tempfile
+
+import torch
+from ipywidgets import FloatSlider, IntSlider, interact
+from torchvision.ops import box_iou
+
+from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, anchor_coverage, evaluate, fit
+from retinanet_lite.anchors import Anchors
+from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.scenes import THREE, test_scenes, training_scenes
+from retinanet_lite.data.stream import Stream
+from retinanet_lite.learn.charts import show_coverage, show_items, show_log
+from retinanet_lite.learn.diagrams import show_map
+from retinanet_lite.learn.exercises import check_clip, check_learning_rate
+from retinanet_lite.learn.figures import plt
+
+_ = torch.manual_seed(0)
+show_map(here="training")
+
+# %% [markdown]
+# ## The pictures
+#
+# The scene of the other notebooks is large, and one is not enough. To train in a minute you use small ones: 128×128 pixels, with one to four objects of three classes. They are drawn when they are asked for, each from a number of its own, its **seed**. So there are as many as you want, and the same on every computer.
+#
+# A **data set** is anything with a length that gives item i as `(image, target)`. The image is [3, H, W], from 0 to 255; the target holds `boxes` [M, 4] and `labels` [M] of its M objects.
+
+# %%
+training_data = training_scenes()
+test_data = test_scenes()
+image, target = training_data[0]
+print(f"{len(training_data):,} to learn from, {len(test_data)} to measure on")
+print("image", list(image.shape), image.dtype)
+print("boxes", list(target["boxes"].shape), "labels", target["labels"].tolist())
+
+# %%
+show_items([training_data[i] for i in range(8)], THREE, "What does it learn from?")
+
+# %% [markdown]
+# The scenes to measure on have other seeds than those to learn from. That matters: a detector can know its training images by heart, as in notebook 00, and be of no use.
+
+# %%
+learned = set(training_data.names)
+print("scenes in both:", len(learned & set(test_data.names)))
+
+# %% [markdown]
+# ## First question: do the anchors fit?
+#
+# Ask this before any training. An object that no anchor overlaps well is taught to one anchor only, its best. Many such objects are the usual reason for "it trained, but it finds nothing".
+#
+# For one image, by hand: the IoU of every anchor with every object, and for each object the best.
+
+# %%
+anchors = Anchors()
+image, target = training_data[0]
+all_anchors = anchors(image[None])  # [N, 4], for 128×128 pixels
+iou = box_iou(all_anchors, target["boxes"])  # [N, M]
+best = iou.amax(dim=0)
+print(list(iou.shape), "→", [round(value, 2) for value in best.tolist()])
+
+# %% [markdown]
+# `anchor_coverage` does this for a whole data set. Here for 300 of the scenes:
+
+# %%
+coverage = anchor_coverage(anchors, training_data, indices=range(300))
+print("the first image's are the same:", torch.allclose(coverage.best_iou[: len(best)], best))
+print(coverage)
+
+# %%
+show_coverage(coverage, "How well does the best anchor fit each object?")
+
+# %% [markdown]
+# Each point is an object, the line is at 0.5, from where on an anchor learns. A few of the smallest are below, and the report says what would help. So few do no harm.
+#
+# And if the anchors did not fit? Make their base size twelve strides instead of four, so that the smallest is 96 pixels:
+
+# %%
+too_large = anchor_coverage(Anchors(size=12.0), training_data, indices=range(300))
+print(f"under 0.5: {coverage.under(0.5):.0%} with size=4, {too_large.under(0.5):.0%} with size=12")
+print(*too_large.advice(), sep="\n")
+
+# %% [markdown]
+# No loss would have told you: it falls all the same.
+#
+# ## Second question: can it learn four pictures?
+#
+# A detector that can't learn four pictures by heart won't learn a thousand. The test takes seconds, and finds most mistakes: boxes in the wrong order, class ids shifted by one, a part that gets no gradient.
+
+
+# %%
+def new_model(seed=0):
+    torch.manual_seed(seed)
+    return RetinaNet(3, BasicBlock, [1, 1, 1, 1], feature_size=64, freeze_bn=False)
+
+
+four = [training_data[i] for i in range(4)]
+images, annotations = to_batch(four)
+print("images", list(images.shape), "annotations", list(annotations.shape))
+
+# %% [markdown]
+# Batch norm is not frozen here (`freeze_bn=False`). The backbone starts from random numbers, and its batch norm has to learn with it.
+#
+# The loop, as plain as it can be:
+
+# %%
+model = new_model().train()
+optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+history = []
+for _step in range(60):
+    losses = model(images, annotations)
+    optimizer.zero_grad()
+    sum(losses.values()).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)  # see below
+    optimizer.step()
+    history.append({name: loss.item() for name, loss in losses.items()})
+
+for name in ("classification", "regression"):
+    print(f"{name}: under a twentieth of the start:", history[-1][name] < history[0][name] / 20)
+
+# %% [markdown]
+# Did it learn them? **AP50** is a number from 0 to 1. It is 1 if every object is found with an IoU of at least 0.5 and its class, before anything is claimed that is not there. Notebook 09 takes it apart. A `Detector` is a model with the names of its classes, and `evaluate` measures it on a data set.
+
+# %%
+measured = evaluate(Detector(model, THREE), four)
+print("AP50 on the four pictures:", round(measured["AP50"], 2))
+
+# %% [markdown]
+# It knows the four. And the hundred that it never saw?
+
+# %%
+by_heart = evaluate(Detector(model, THREE), test_data)
+print("AP50 on the hundred test pictures: under 0.3:", by_heart["AP50"] < 0.3)
+
+# %% [markdown]
+# That is what *by heart* means. Now for real.
+#
+# ## What a good loop has besides
+#
+# Three things are in nearly every training of a detector.
+#
+# **The learning rate changes.** At first the gradients point anywhere, and large steps break more than they mend: so it rises slowly, which is called warm-up. At the end small steps settle what large ones only circle: so it falls, here along half a cosine. With T steps, of which R rise, and the highest rate h, step t (from 0 on) has
+#
+# - h · (t + 1) / R while t < R,
+# - h · (1 + cos(π · (t − R) / (T − R))) / 2 from there on.
+
+
+# %%
+def learning_rate(step, steps, highest, rising):
+    if step < rising:
+        return highest * (step + 1) / rising
+    done = (step - rising) / (steps - rising)  # from 0 to 1
+    return highest * (1 + math.cos(math.pi * done)) / 2
+
+
+recipe = Recipe(steps=600, batch_size=4)  # learning_rate=1e-3, warmup=0.1 by default
+rates = [learning_rate(t, 600, 1e-3, 60) for t in range(600)]
+same = all(abs(recipe.learning_rate_at(t) - rates[t]) < 1e-12 for t in range(600))
+print("a Recipe's rate is the same at every step:", same)
+
+# %% [markdown]
+# **The gradient is clipped.** Now and then a batch has a gradient many times as long as the others, and one such step can undo a hundred. The **norm** is the length of the whole gradient, all parameters in one long row: the root of the sum of squares. If it is above a limit, here 1, the gradient is shortened to it. Its direction stays.
+
+# %%
+clipped = new_model().train()
+sum(clipped(images, annotations).values()).backward()
+gradients = [p.grad for p in clipped.parameters()]
+norm = math.sqrt(sum((g**2).sum().item() for g in gradients))
+print("the first step's norm is above 1:", norm > 1)
+
+for g in gradients:
+    g *= min(1.0, 1.0 / norm)
+print("after clipping:", round(math.sqrt(sum((g**2).sum().item() for g in gradients)), 3))
+
+# %%
+torchs = new_model().train()
+sum(torchs(images, annotations).values()).backward()
+torch.nn.utils.clip_grad_norm_(torchs.parameters(), max_norm=1.0)
+pairs = zip(clipped.parameters(), torchs.parameters(), strict=True)
+print("torch clips the same:", all(torch.allclose(a.grad, b.grad, atol=1e-6) for a, b in pairs))
+
+# %% [markdown]
+# **The order of the pictures is decided beforehand.** The training reads one long `Stream`. A position of it decides which picture stands there, and how it is changed (flipped, zoomed, recoloured) if you ask for that. Step t reads positions t · B to t · B + B − 1, with B pictures a batch. Nothing depends on what happened before. So a training that was stopped can go on as if it had not been.
+
+# %%
+stream = Stream(training_data, seed=0)
+print("step 0 reads:", [stream.name(position) for position in range(4)])
+print("step 7 reads:", [stream.name(position) for position in range(28, 32)])
+
+# %% [markdown]
+# ## The loop, whole
+#
+# This is the loop above with the three additions. Weights of convolutions are kept small by **weight decay**: each step also shrinks them a little. Biases and batch norm are left out of that.
+
+
+# %%
+def my_fit(model, dataset, recipe):
+    decayed = [p for p in model.parameters() if p.dim() > 1]
+    others = [p for p in model.parameters() if p.dim() <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": recipe.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ]
+    )
+    stream = Stream(dataset, seed=recipe.seed)
+    rising = round(recipe.warmup * recipe.steps)
+    model.to(memory_format=torch.channels_last).train()
+    for step in range(recipe.steps):
+        first = step * recipe.batch_size
+        images, annotations = to_batch([stream[first + i] for i in range(recipe.batch_size)])
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(step, recipe.steps, recipe.learning_rate, rising)
+        losses = model(images.to(memory_format=torch.channels_last), annotations)
+        optimizer.zero_grad()
+        sum(losses.values()).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
+        optimizer.step()
+
+
+# %% [markdown]
+# `channels_last` changes how the numbers lie in memory, not what they are: the channels of a cell side by side. Convolutions are quicker that way.
+#
+# ### Proof
+#
+# The package's `fit` is this loop, with checkpoints, a log, several processes and clear errors around it. After eight steps both models have the same weights.
+
+# %%
+short = Recipe(steps=8, batch_size=4)
+mine, package = new_model(), new_model()
+my_fit(mine, training_data, short)
+log = fit(Detector(package, THREE), training_data, recipe=short, progress=False)
+pairs = zip(mine.state_dict().values(), package.state_dict().values(), strict=True)
+print("equal weights:", all(torch.allclose(a, b, atol=1e-5) for a, b in pairs))
+print("the log has", len(log), "records with", ", ".join(log[0]))
+
+# %% [markdown]
+# ## The run
+#
+# 600 steps of four pictures. It takes about a minute, less on a GPU. The bar shows the losses, averaged over the last twenty steps, and the time left.
+
+# %%
+device = "cuda" if torch.cuda.is_available() else "cpu"
+model = new_model().to(device)
+detector = Detector(model, THREE)
+
+# %% tags=["nbval-ignore-output"]
+log = fit(detector, training_data, recipe=recipe)
+
+# %%
+show_log(log, "How did the training go?")
+
+# %% [markdown]
+# Both losses fall to the end, where the steps have become too small to change much. A single batch would not show it: some batches are easy, some are hard. So each point is the mean of twenty steps.
+#
+# ## How good is it?
+
+# %%
+measured = evaluate(detector, test_data)
+print("AP50 on a hundred pictures it never saw: at least 0.95:", measured["AP50"] >= 0.95)
+print("AP50 of the one that knew four by heart: under 0.3:", by_heart["AP50"] < 0.3)
+
+# %%
+shown = [test_data[i] for i in range(8)]
+detections = detector([image for image, _ in shown])
+sure = [{name: v[d["scores"] > 0.5] for name, v in d.items()} for d in detections]
+show_items(shown, THREE, "What does it find in pictures it never saw?", sure)
+
+# %% [markdown]
+# ### Play with it
+#
+# Look through the test pictures. With a low threshold you see what it half believes in.
+
+
+# %%
+def explore(picture, threshold):
+    item = test_data[picture]
+    found = detector([item[0]])[0]
+    found = {name: values[found["scores"] > threshold] for name, values in found.items()}
+    show_items([item, item], THREE, f"test picture {picture}", [None, found], columns=2)
+    plt.show()
+
+
+# %% tags=["nbval-ignore-output"]
+_ = interact(
+    explore,
+    picture=IntSlider(8, 0, 99, continuous_update=False),
+    threshold=FloatSlider(0.5, min=0.05, max=0.95, step=0.05, continuous_update=False),
+)
+
+# %%
+explore(picture=8, threshold=0.5)
+
+# %% [markdown]
+# On the left are the true boxes, on the right what the detector says.
+#
+# ## Stopped, and gone on with
+#
+# A training of hours will be interrupted some day. Give `fit` a `folder`, and it leaves three files there: `last.pt`, all that is needed to go on; `best.pt`, the detector; `log.jsonl`, a line for each step. They are written under another name first and then renamed, so that a crash leaves the old file or the new one, never half of one.
+#
+# Let us pull the plug. This data set fails at its 30th picture:
+
+
+# %%
+class Unplugged(torch.utils.data.Dataset):
+    def __init__(self, dataset, after):
+        self.dataset, self.left = dataset, after
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left < 0:
+            raise RuntimeError("the plug was pulled")
+        return self.dataset[index]
+
+
+folder = tempfile.mkdtemp()
+short = Recipe(steps=12, batch_size=4, save_every=5)
+stopped = Detector(new_model(), THREE)
+try:
+    fit(stopped, Unplugged(training_data, 29), recipe=short, folder=folder, progress=False)
+except RuntimeError as error:
+    print(error)
+
+# %% [markdown]
+# It had taken seven steps, and the last checkpoint is from step 5. The same call again goes on from there. At the end the weights are those of a training that nobody stopped.
+
+# %%
+again = Detector(new_model(seed=1), THREE)
+log = fit(again, training_data, recipe=short, folder=folder, progress=False)
+unbroken = Detector(new_model(), THREE)
+fit(unbroken, training_data, recipe=short, progress=False)
+pairs = zip(again.model.parameters(), unbroken.model.parameters(), strict=True)
+print("equal to the unbroken one:", all(torch.allclose(a, b, atol=1e-5) for a, b in pairs))
+print("steps in the log:", [record["step"] for record in log])
+
+# %% [markdown]
+# Another recipe in the same folder is refused, and nothing is overwritten:
+
+# %%
+try:
+    fit(again, training_data, recipe=Recipe(steps=20), folder=folder, progress=False)
+except ValueError as error:
+    print("refused:", "another recipe" in str(error))
+
+# %% [markdown]
+# ## Exercise 1 (5 min)
+#
+# Detectors are often trained with steps instead of a cosine: the rate rises over the first R steps as above, then stays at h, and from certain steps on it is a tenth of what it was. Write `step_rate(t, h, R, drops)`, where drops is a list of steps, for example [60, 80].
+#
+# *Hint: count how many of the drops are not after t.*
+
+
+# %%
+def step_rate(t, h, R, drops): ...  # your turn
+
+
+check_learning_rate(step_rate)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def step_rate(t, h, R, drops):
+#     if t < R:
+#         return h * (t + 1) / R
+#     return h * 0.1 ** sum(drop <= t for drop in drops)
+# ```
+#
+# With drops at two thirds and eight ninths this is the paper's schedule: 90,000 steps, drops at 60,000 and 80,000 (as published).
+# </details>
+#
+# ## Exercise 2 (5 min)
+#
+# Write `clip(gradients, limit)`: it gets a list of tensors and returns a list of tensors, shortened together so that their common norm is at most `limit`.
+#
+# *Hint: one norm for all of them, not one for each. What if it is below the limit already?*
+
+
+# %%
+def clip(gradients, limit): ...  # your turn
+
+
+check_clip(clip)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def clip(gradients, limit):
+#     norm = sum((g**2).sum() for g in gradients) ** 0.5
+#     factor = min(1.0, limit / norm)
+#     return [g * factor for g in gradients]
+# ```
+# </details>
+#
+# ## What others do
+#
+# - The paper and detectron2 train with SGD (momentum 0.9, weight decay 0.0001), 16 images a step, learning rate 0.01, and start from a backbone that learned to tell the thousand classes of ImageNet (as published). `Recipe(optimizer="sgd", learning_rate=0.01)` is that; AdamW needs less care with the rate.
+# - The paper changes nothing about the images but flipping them left to right. `transforms.augment()` also moves, zooms and recolours them. The drawn scenes need none of it, since no scene comes twice.
+#
+# ## What to remember
+#
+# 1. Ask twice before you train: do the anchors fit, and can it learn four pictures?
+# 2. Warm-up, a falling rate and a clipped gradient keep the steps sound; the loop itself is five lines.
+# 3. Measure on pictures that were not trained on. Everything else is knowing by heart.
+#
+# In the paper: RetinaNet §4, "Inference and Training". Warm-up is from Goyal et al., 2017 (arXiv 1706.02677); the cosine from Loshchilov and Hutter, 2016 (arXiv 1608.03983).
+#
+# Next: [08 · Detection](08_detection.ipynb), from 99,765 answers to a short list.

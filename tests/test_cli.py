@@ -1,0 +1,494 @@
+"""The command line: what it is told, what it writes, and how it fails."""
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_retinanet
+from PIL import Image
+from test_folders import HEIGHT, WIDTH, annotation, draw, voc_xml, write
+
+from retinanet_lite import Detector, Recipe, commands
+from retinanet_lite.cli import main, make_parser
+from retinanet_lite.coverage import anchor_coverage
+from retinanet_lite.data.folders import CocoFolder, VocFolder
+from retinanet_lite.data.images import read_image
+from retinanet_lite.data.scenes import ShapesDataset, test_scenes
+from retinanet_lite.data.shapes import walkthrough_scene
+from retinanet_lite.evaluation import coco_report
+
+COMMANDS = ("train", "evaluate", "detect", "anchors", "trace")
+QUICK = ["--steps", "3", "--batch-size", "2", "--features", "8", "--device", "cpu"]
+
+
+def saved(file: Path, classes: tuple[str, ...], size: tuple[int, int] | None = None) -> Path:
+    """A file with a network that finds five objects in every image, whatever it shows."""
+    torch.manual_seed(1)
+    model = tiny_retinanet(len(classes))
+    torch.nn.init.normal_(model.classification_model.output.weight, std=0.05)
+    torch.nn.init.constant_(model.classification_model.output.bias, 0.5)
+    model.detection.max_detections = 5
+    Detector(model, classes, size).save(file)
+    return file
+
+
+@pytest.fixture
+def shapes_file(tmp_path):
+    return saved(tmp_path / "shapes.pt", ("disc", "triangle", "star"))
+
+
+@pytest.fixture
+def pets_file(tmp_path):
+    return saved(tmp_path / "pets.pt", ("cat", "dog"), size=(80, 200))
+
+
+@pytest.fixture
+def voc(tmp_path):
+    """A VOC folder of three images to learn from and one to measure on."""
+    root = tmp_path / "voc"
+    objects = {
+        "a": [("dog", 11, 6, 30, 25), ("cat", 1, 1, WIDTH, HEIGHT)],
+        "b": [],
+        "c": [("cat", 5, 5, 25, 25)],
+        "d": [("dog", 21, 11, 50, 30)],
+    }
+    for seed, (stem, of_image) in enumerate(objects.items()):
+        draw(root / "JPEGImages" / f"{stem}.png", seed)
+        write(root / "Annotations" / f"{stem}.xml", voc_xml(f"{stem}.png", of_image))
+    write(root / "ImageSets/Main/trainval.txt", "a\nb\nc\n")
+    write(root / "ImageSets/Main/test.txt", "d\n")
+    return root
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """The arguments that name a COCO folder of two images, one with a crowd."""
+    images, file = tmp_path / "coco", tmp_path / "instances.json"
+    for seed, name in enumerate("ab"):
+        draw(images / f"{name}.png", seed)
+    content = {
+        "images": [
+            {"id": i, "file_name": f"{name}.png", "height": HEIGHT, "width": WIDTH}
+            for i, name in enumerate("ab")
+        ],
+        "categories": [{"id": 3, "name": "cat"}, {"id": 7, "name": "dog"}],
+        "annotations": [
+            annotation(1, 0, 3, [10, 5, 20, 20]),
+            annotation(2, 1, 7, [0, 0, WIDTH, HEIGHT], iscrowd=1),
+            annotation(3, 1, 7, [5, 5, 30, 20]),
+        ],
+    }
+    write(file, json.dumps(content))
+    return [str(images), str(file)]
+
+
+@pytest.fixture
+def spy(monkeypatch):
+    """What `fit` was called with; it trains all the same."""
+    calls = []
+
+    def fit(*arguments):
+        calls.append(arguments)
+        return commands_fit(*arguments)
+
+    commands_fit = commands.fit
+    monkeypatch.setattr(commands, "fit", fit)
+    monkeypatch.setattr(commands, "test_scenes", lambda *a: test_scenes(*a, length=2))
+    return calls
+
+
+def strict_json(file: Path):
+    def refuse(name):
+        raise AssertionError(f"JSON has no {name}")
+
+    return json.loads(file.read_text(), parse_constant=refuse)
+
+
+def fails(capsys, *arguments) -> str:
+    """The error that a command tells: a line, without a traceback, and exit code 1."""
+    assert main([str(a) for a in arguments]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"retinanet-lite {arguments[0]}: ") and error.count("\n") == 1
+    assert "Traceback" not in error
+    return error
+
+
+# ── help and misuse ──
+
+
+def test_help_lists_every_command(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert all(f"\n    {command} " in text for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_tells_every_argument_and_default(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")  # no default is broken in two
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    (choices,) = [
+        a.choices
+        for a in make_parser()._actions
+        if isinstance(a, argparse._SubParsersAction)
+    ]  # fmt: skip
+    for action in choices[command]._actions:
+        assert all(option in text for option in action.option_strings)
+        if action.default not in (None, False, argparse.SUPPRESS) and action.nargs != "*":
+            assert f"(default: {action.default})" in text, action.dest
+
+
+def test_every_part_of_the_recipe_is_an_option_with_the_recipes_default():
+    options = make_parser().parse_args(["train"])
+    for field in fields(Recipe):
+        assert getattr(options, field.name) == field.default
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["fly"],
+        ["train", "--steps", "many"],
+        ["train", "--voc", "a", "--coco", "b", "c"],
+        ["train", "--device", "toaster"],
+        ["detect", "--device", "cuda:99"],
+        ["trace", "--backbone", "resnet9"],
+    ],
+)
+def test_misuse_exits_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "usage: retinanet-lite" in capsys.readouterr().err
+
+
+def test_an_error_is_told_in_a_line_by_the_program_itself(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "retinanet_lite", "detect", "--detector", str(tmp_path / "a.pt")],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1
+    assert run.stderr == f"retinanet-lite detect: there is no file {tmp_path / 'a.pt'}\n"
+    assert run.stdout == ""
+
+
+def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "fit", interrupted)
+    assert main(["train", *QUICK]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+# ── train ──
+
+
+def test_training_without_data_learns_drawn_scenes_and_goes_on(tmp_path, spy, capsys):
+    out = tmp_path / "run"
+    command = ["train", *QUICK, "--out", str(out)]
+    assert main(command) == 0
+    text = capsys.readouterr().out
+    assert "100000 images to learn, classes: disc, triangle, star" in text
+    assert f"the detector is {out / 'best.pt'}" in text and "after step 3" in text
+    assert {file.name for file in out.iterdir()} == {"last.pt", "best.pt", "log.jsonl"}
+    assert spy[0][4] is None  # drawn scenes need no augmentation
+    log = (out / "log.jsonl").read_text()
+    assert main(command) == 0
+    capsys.readouterr()
+    assert (out / "log.jsonl").read_text() == log
+    assert "steps (3 there, 4 here)" in fails(capsys, *command, "--steps", "4")
+
+
+def test_training_takes_its_recipe_and_network_from_the_options(tmp_path, spy):
+    options = "--optimizer sgd --learning-rate 0.02 --warmup 0.5 --weight-decay 0.1 --clip 2"
+    options += " --evaluate-every 2 --save-every 1 --seed 4 --no-freeze-bn --backbone resnet18"
+    options += " --anchor-size 3 --anchor-ratios 0.4 1 --size 64 96 --augment --vertical-flip"
+    out = str(tmp_path)
+    assert main(["train", *QUICK, *options.split(), "--out", out, "--workers", "1"]) == 0
+    detector, _, _, recipe, augmentation, folder, workers = spy[0]
+    assert recipe == Recipe(3, 2, "sgd", 0.02, 0.5, 0.1, 2.0, False, 2, 1, 4)
+    assert folder == tmp_path and workers == 1
+    assert "RandomVerticalFlip(p=0.5)" in str(augmentation)
+    about = Detector.load(tmp_path / "best.pt").about()
+    assert about["layers"] == [2, 2, 2, 2] and about["feature_size"] == 8
+    assert about["anchors"]["ratios"] == [0.4, 1.0] and about["anchors"]["size"] == 3.0
+    assert about["size"] == [64, 96] and not about["freeze_bn"]
+
+
+def test_the_seed_decides_the_first_weights(tmp_path, monkeypatch):
+    weights = []
+
+    def fit(detector, *_):
+        weights.append(detector.model.fpn.p6.weight[0, 0, 0, 0].item())
+        return [{"step": 1}]
+
+    monkeypatch.setattr(commands, "fit", fit)
+    for seed in "334":
+        main(["train", *QUICK, "--seed", seed])
+    assert weights[0] == weights[1] != weights[2]
+
+
+def test_a_voc_folder_is_learned_and_measured(voc, tmp_path, spy, capsys):
+    out = tmp_path / "run"
+    assert main(["train", *QUICK, "--voc", str(voc), "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert "3 images to learn, classes: cat, dog" in text
+    coverage = anchor_coverage(commands.Anchors(), VocFolder(voc))
+    assert coverage.advice()[0] in text
+    _, learned, measured, _, augmentation, *_ = spy[0]
+    assert (len(learned), len(measured)) == (3, 1) and measured.classes == learned.classes
+    assert "RandomVerticalFlip(p=0.0)" in str(augmentation)
+    assert Detector.load(out / "best.pt").classes == ("cat", "dog")
+
+
+def test_a_coco_folder_is_learned_and_measured_or_not(coco, tmp_path, spy, capsys):
+    command = ["train", *QUICK, "--coco", *coco, "--no-augment"]
+    assert main([*command, "--out", str(tmp_path / "a")]) == 0
+    assert spy[0][2] is None and spy[0][4] is None
+    assert "after step" not in capsys.readouterr().out
+    assert main([*command, "--validation-coco", *coco, "--out", str(tmp_path / "b")]) == 0
+    assert len(spy[1][2]) == 2
+    assert "after step 3" in capsys.readouterr().out
+
+
+def test_a_validation_folder_alone_is_an_error(coco, voc, capsys, tmp_path):
+    text = fails(capsys, "train", *QUICK, "--validation-coco", *coco, "--out", tmp_path / "run")
+    assert "name both" in text
+
+
+def test_a_folder_that_is_not_there_is_an_error(capsys, tmp_path):
+    assert "is no VOC folder" in fails(capsys, "train", *QUICK, "--voc", tmp_path / "nowhere")
+    assert "no split 'dev'" in fails_voc_split(capsys, tmp_path)
+
+
+def fails_voc_split(capsys, tmp_path) -> str:
+    for name in ("JPEGImages", "Annotations"):
+        (tmp_path / name).mkdir()
+    return fails(capsys, "train", *QUICK, "--voc", tmp_path, "--split", "dev")
+
+
+def test_what_is_broken_is_dropped_on_request_with_a_word(voc, tmp_path, spy, capsys):
+    write(voc / "Annotations/c.xml", "?")
+    command = ["train", *QUICK, "--voc", str(voc), "--out", str(tmp_path / "run")]
+    assert main(command) == 1
+    assert "1 problem in" in capsys.readouterr().err
+    assert main([*command, "--on-problem", "drop"]) == 0
+    output = capsys.readouterr()
+    assert output.err.startswith("warning: ") and "c.xml" in output.err
+    assert "2 images to learn" in output.out
+
+
+def test_impossible_options_are_errors(capsys, tmp_path):
+    out = ["--out", tmp_path / "run"]
+    assert "steps must be 1 or more" in fails(capsys, "train", *QUICK, *out, "--steps", "0")
+    assert "size is (shorter" in fails(capsys, "train", *QUICK, *out, "--size", "9", "9")
+    assert "none for BasicBlock" in fails(capsys, "train", *QUICK, *out, "--imagenet")
+    assert not (tmp_path / "run").exists()
+
+
+# ── evaluate ──
+
+
+def test_a_detector_is_measured_on_drawn_scenes(shapes_file, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(commands, "test_scenes", lambda *a: test_scenes(*a, length=3))
+    file = tmp_path / "new" / "numbers.json"
+    command = ["evaluate", "--detector", str(shapes_file), "--scenes", "128", "96"]
+    assert main([*command, "--json", str(file), "--device", "cpu"]) == 0
+    detector = Detector.load(shapes_file)
+    scenes = list(test_scenes((128, 96), detector.classes, 3))
+    assert scenes[0][0].shape == (3, 128, 96)
+    detections = [detector([image])[0] for image, _ in scenes]
+    targets = [target for _, target in scenes]
+    report = coco_report(detections, targets, detector.classes)
+    numbers = strict_json(file)
+    for name, value in report.metrics.items():
+        value = None if value != value else pytest.approx(value)
+        assert numbers["metrics"][name] == value
+    assert numbers["metrics"]["APl"] is None  # no object is so large
+    assert numbers["classes"]["disc"]["AP"] == pytest.approx(report.by_class["disc"]["AP"])
+    objects = sum(len(target["boxes"]) for target in targets)
+    assert sum(numbers["objects"].values()) == objects
+    text = capsys.readouterr().out
+    assert f"3 images, {objects} objects" in text and f"AP    {report.metrics['AP']:10.3f}" in text
+
+
+def test_a_detector_is_measured_on_a_voc_folder(pets_file, voc, capsys):
+    assert main(["evaluate", "--detector", str(pets_file), "--voc", str(voc)]) == 0
+    assert "1 images, 1 objects" in capsys.readouterr().out
+
+
+def test_a_detector_is_measured_on_a_coco_folder_with_crowds(pets_file, coco, capsys, tmp_path):
+    file = tmp_path / "a.json"
+    command = ["evaluate", "--detector", str(pets_file), "--coco", *coco, "--json", str(file)]
+    assert main(command) == 0
+    assert "2 images, 2 objects" in capsys.readouterr().out
+    dataset, detector = CocoFolder(*coco), Detector.load(pets_file)
+    report = coco_report(
+        [detector([image])[0] for image, _ in dataset], [t for _, t in dataset], ("cat", "dog")
+    )
+    assert strict_json(file)["metrics"]["AP50"] == pytest.approx(report.metrics["AP50"])
+
+
+def test_a_detector_of_pets_is_not_measured_on_drawn_scenes(pets_file, capsys):
+    text = fails(capsys, "evaluate", "--detector", pets_file)
+    assert "knows cat, dog, which no drawn scene shows" in text and "--voc or --coco" in text
+
+
+def test_classes_that_a_folder_does_not_have_are_an_error(shapes_file, coco, capsys):
+    text = fails(capsys, "evaluate", "--detector", shapes_file, "--coco", *coco)
+    assert "has no category 'disc'; it has cat, dog" in text
+
+
+# ── detect ──
+
+
+def detected(out: Path) -> list[dict]:
+    return strict_json(out / "detections.json")
+
+
+def test_without_an_image_the_notebooks_scene_is_looked_at(shapes_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert main(["detect", "--detector", str(shapes_file), "--out", str(out)]) == 0
+    (result,) = detected(out)
+    found = Detector.load(shapes_file)([walkthrough_scene().image])[0]
+    assert [d["box"] for d in result["detections"]] == [
+        pytest.approx(box, abs=1e-3) for box in found["boxes"][found["scores"] >= 0.5].tolist()
+    ]
+    assert "scene.png: " in capsys.readouterr().out
+
+
+def test_boxes_are_in_the_files_pixels(pets_file, tmp_path):
+    file, out = tmp_path / "a.png", tmp_path / "out"
+    draw(file)
+    command = ["detect", str(file), "--detector", str(pets_file), "--out", str(out)]
+    assert main([*command, "--score", "0.3"]) == 0
+    (result,) = detected(out)
+    assert result["image"] == str(file)
+    found = Detector.load(pets_file)([read_image(file)])[0]
+    kept = found["scores"] >= 0.3
+    assert len(result["detections"]) == kept.sum() > 0
+    for detection, box, score, label in zip(
+        result["detections"], found["boxes"], found["scores"], found["labels"], strict=False
+    ):
+        assert detection["box"] == pytest.approx(box.tolist(), abs=1e-3)
+        assert detection["score"] == pytest.approx(score.item())
+        assert detection["class"] == ("cat", "dog")[label]
+        assert max(detection["box"][0::2]) <= WIDTH and max(detection["box"][1::2]) <= HEIGHT
+    picture = read_image(out / result["picture"])
+    assert picture.shape == (3, HEIGHT, WIDTH) and not torch.equal(picture, read_image(file))
+
+
+def test_an_image_in_which_nothing_is_found_is_its_own_picture(pets_file, tmp_path, capsys):
+    file, out = tmp_path / "a.png", tmp_path / "out"
+    draw(file)
+    command = ["detect", str(file), "--detector", str(pets_file), "--out", str(out)]
+    assert main([*command, "--score", "0.9999"]) == 0
+    (result,) = detected(out)
+    assert result["detections"] == [] and f"{file}: nothing" in capsys.readouterr().out
+    assert torch.equal(read_image(out / result["picture"]), read_image(file))
+
+
+def test_folders_are_looked_through_and_equal_names_keep_their_own_pictures(pets_file, tmp_path):
+    for seed, name in enumerate(["x/a.png", "y/a.png", "y/deep/a.JPG", "y/b.webp"]):
+        draw(tmp_path / name, seed)
+    write(tmp_path / "y/notes.txt", "no image")
+    out = tmp_path / "y" / "out"  # among the images; a second run must not look at pictures
+    command = ["detect", str(tmp_path / "x"), str(tmp_path / "y"), "--out", str(out)]
+    for _ in range(2):
+        assert main([*command, "--detector", str(pets_file), "--batch-size", "3"]) == 0
+        results = detected(out)
+        names = [Path(result["image"]).relative_to(tmp_path).as_posix() for result in results]
+        assert names == ["x/a.png", "y/a.png", "y/b.webp", "y/deep/a.JPG"]
+    pictures = {result["picture"] for result in results}
+    assert len(pictures) == 4
+    assert {file.name for file in out.iterdir()} == {*pictures, "detections.json"}
+    for result in results:
+        assert read_image(out / result["picture"]).shape == (3, HEIGHT, WIDTH)
+
+
+def test_a_broken_image_costs_no_others_their_results(pets_file, tmp_path, capsys):
+    for seed, name in enumerate("abcd"):
+        draw(tmp_path / "in" / f"{name}.png", seed)
+    (tmp_path / "in" / "b.png").write_bytes(b"broken")
+    draw(tmp_path / "in" / "c.png")
+    command = ["detect", str(tmp_path / "in"), str(tmp_path / "lost.png")]
+    out = tmp_path / "out"
+    assert main([*command, "--detector", str(pets_file), "--out", str(out)]) == 1
+    first, second, last = capsys.readouterr().err.splitlines()
+    assert "b.png cannot be read: it is no image" in first
+    assert "lost.png cannot be read: there is no such file" in second
+    assert last == "retinanet-lite detect: 2 of 5 images could not be looked at"
+    assert [Path(result["image"]).name for result in detected(out)] == ["a.png", "c.png", "d.png"]
+
+
+def test_an_image_too_small_for_the_network_is_a_broken_one(shapes_file, tmp_path, capsys):
+    draw(tmp_path / "a.png")
+    Image.new("RGB", (20, 90)).save(tmp_path / "b.png")
+    paths = [str(tmp_path / "b.png"), str(tmp_path / "a.png")]
+    out = tmp_path / "out"
+    assert main(["detect", *paths, "--detector", str(shapes_file), "--out", str(out)]) == 1
+    assert "b.png: an image of 90×20 pixels comes to the network" in capsys.readouterr().err
+    assert [result["image"] for result in detected(out)] == paths[1:]
+
+
+def test_detection_that_cannot_start_is_an_error(shapes_file, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    text = fails(capsys, "detect", tmp_path / "empty", "--detector", shapes_file)
+    assert "there is no image in" in text
+    write(tmp_path / "a.pt", "?")
+    assert "a.pt can't be read" in fails(capsys, "detect", "--detector", tmp_path / "a.pt")
+    text = fails(capsys, "detect", "--detector", shapes_file, "--batch-size", "0", "--out",
+                 tmp_path / "out")  # fmt: skip
+    assert "batch_size must be 1 or more" in text
+
+
+# ── anchors and trace ──
+
+
+def test_coverage_of_a_folder_is_printed(voc, coco, capsys):
+    options = ["--size", "80", "200", "--anchor-size", "2", "--anchor-ratios", "0.5", "1"]
+    anchors, scaling = commands.Anchors(size=2, ratios=(0.5, 1)), commands.resize((80, 200))
+    for arguments, dataset in (
+        (["--voc", str(voc)], VocFolder(voc)),
+        (["--coco", *coco], CocoFolder(*coco)),
+    ):
+        assert main(["anchors", *arguments, *options]) == 0
+        expected = str(anchor_coverage(anchors, dataset, scaling))
+        assert capsys.readouterr().out == expected + "\n"
+
+
+def test_coverage_without_data_is_that_of_drawn_scenes(capsys):
+    assert main(["anchors"]) == 0
+    text = capsys.readouterr().out
+    scenes = test_scenes()
+    assert isinstance(scenes, ShapesDataset)
+    assert text.splitlines()[1].split()[:2] == [
+        "all",
+        str(sum(len(scenes.target(i)["boxes"]) for i in range(100))),
+    ]
+
+
+def test_the_trace_is_the_walkthroughs_table_of_any_network(capsys):
+    assert main(["trace"]) == 0
+    assert "[2, 512, 80, 104]" in capsys.readouterr().out
+    arguments = "trace --image 96 130 --batch-size 3 --classes 7 --backbone resnet10 --features 16"
+    assert main(arguments.split()) == 0
+    text = capsys.readouterr().out
+    assert (
+        "[3, 128, 12, 17]" in text
+        and f"[3, {9 * (12 * 17 + 6 * 9 + 3 * 5 + 2 * 3 + 2)}, 7]" in text
+    )
+    parameters = sum(p.numel() for p in tiny_retinanet(7).parameters())
+    assert f"{parameters:,}" in text.splitlines()[-1]

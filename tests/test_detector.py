@@ -1,0 +1,358 @@
+"""A detector takes images as they are and answers in their pixels; its file holds all of it."""
+
+import copy
+import pickle
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_retinanet
+from torchvision.ops import box_iou
+from torchvision.transforms.v2 import functional
+
+from retinanet_lite import (
+    Anchors,
+    BBoxTransform,
+    Bottleneck,
+    Detection,
+    Detector,
+    FocalLoss,
+    RetinaNet,
+    evaluate,
+)
+from retinanet_lite.data.batches import normalize, to_batch
+from retinanet_lite.data.scenes import ShapesDataset
+from retinanet_lite.data.shapes import random_scene
+from retinanet_lite.evaluation import coco_metrics
+
+CLASSES = ("disc", "square", "star")
+SIZES = [(40, 56), (40, 56), (56, 40), (44, 33), (40, 56), (60, 40)]
+
+
+def speaking() -> RetinaNet:
+    """A small network that finds something everywhere, with batch norm that learns."""
+    torch.manual_seed(0)
+    model = tiny_retinanet(freeze_bn=False)
+    torch.nn.init.normal_(model.classification_model.output.weight, std=0.02)
+    torch.nn.init.constant_(model.classification_model.output.bias, -2.0)
+    torch.nn.init.normal_(model.regression_model.output.weight, std=0.01)
+    model.train()
+    with torch.no_grad():  # statistics unlike those of a new network
+        model(to_batch([random_scene(i, 96, 96) for i in range(4)])[0])
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def model() -> RetinaNet:
+    return speaking()
+
+
+@pytest.fixture
+def detector(model) -> Detector:
+    return Detector(copy.deepcopy(model), CLASSES)
+
+
+def images_of(sizes=SIZES) -> list[torch.Tensor]:
+    return [random_scene(i, h, w, num_objects=(1, 3)).image for i, (h, w) in enumerate(sizes)]
+
+
+def assert_same(actual: list[dict], expected: list[dict]) -> None:
+    """The same boxes and labels; those of scores that differ by rounding may change places."""
+    assert len(actual) == len(expected)
+    for found, wanted in zip(actual, expected, strict=True):
+        assert len(wanted["scores"]) > 5
+        torch.testing.assert_close(found["scores"], wanted["scores"], rtol=0, atol=1e-5)
+        overlap, row = box_iou(found["boxes"], wanted["boxes"]).masked_fill(
+            found["labels"][:, None] != wanted["labels"], 0
+        ).max(dim=1)  # fmt: skip
+        assert overlap.min() > 0.999 and len(row.unique()) == len(row)
+
+
+# ── detections ──
+
+
+@pytest.mark.parametrize("size", [None, (36, 60)])
+def test_a_hundred_images_find_in_batches_what_they_find_alone(detector, size):
+    detector = Detector(detector.model, CLASSES, size)
+    images = images_of((SIZES * 17)[:100])
+    alone = [detector([image])[0] for image in images]
+    assert_same(detector(images, batch_size=3), alone)
+
+
+def test_without_a_size_the_network_itself_is_asked(detector):
+    for image, found in zip(images_of(), detector(images_of()), strict=True):
+        (expected,) = detector.model(normalize(image)[None])
+        assert_same([found], [expected])
+
+
+def test_with_a_size_the_scaled_image_is_asked_and_boxes_come_back(detector):
+    (image,) = images_of([(64, 96)])
+    (found,) = Detector(detector.model, CLASSES, (128, 400))([image])
+    large = functional.resize(image, [128, 192], antialias=True)
+    (expected,) = detector.model(normalize(large)[None])
+    expected["boxes"] = expected["boxes"] / 2
+    assert_same([found], [expected])
+
+
+@pytest.mark.parametrize("size", [None, (36, 60), (51, 90)])
+def test_boxes_lie_in_their_own_image_and_reach_its_borders(detector, size):
+    images = images_of()
+    for image, found in zip(images, Detector(detector.model, CLASSES, size)(images), strict=True):
+        height, width = image.shape[1:]
+        assert (found["boxes"] >= 0).all()
+        assert (found["boxes"] <= torch.tensor([width, height, width, height])).all()
+        assert found["boxes"].amax(dim=0)[2:].tolist() == pytest.approx([width, height], rel=0.05)
+        assert found["scores"].tolist() == sorted(found["scores"].tolist(), reverse=True)
+
+
+def test_images_from_0_to_1_find_what_those_from_0_to_255_find(detector):
+    images = images_of()
+    assert_same(detector([image / 255 for image in images]), detector(images))
+
+
+def test_images_are_drawn_no_more_than_a_batch_ahead(detector):
+    drawn = 0
+
+    def many():
+        nonlocal drawn
+        for drawn in range(1, 50):
+            yield random_scene(drawn, 40, 40).image
+
+    stream = detector.stream(many(), batch_size=4)
+    for count in range(1, 20):
+        next(stream)
+        assert drawn <= count + 4
+
+
+def test_nothing_is_kept_of_images_that_were_looked_at(detector):
+    alive = weakref.WeakSet()
+
+    def images():
+        for i in range(24):
+            image = random_scene(i, 40, 40).image
+            alive.add(image)
+            yield image
+
+    most = 0
+    for _ in detector.stream(images(), batch_size=4):
+        most = max(most, len(alive))
+    assert most <= 6
+
+
+def test_no_image_finds_nothing(detector):
+    assert detector([]) == []
+
+
+def test_the_mode_of_every_module_stays_as_it_was(detector):
+    detector.model.train()
+    detector.model.backbone.layer1.eval()  # frozen by hand
+    modes = [module.training for module in detector.model.modules()]
+    statistics = [buffer.clone() for buffer in detector.model.buffers()]
+    found = detector(images_of())
+    assert [module.training for module in detector.model.modules()] == modes
+    for before, after in zip(statistics, detector.model.buffers(), strict=True):
+        assert torch.equal(before, after)
+    detector.model.eval()
+    assert_same(found, detector(images_of()))
+
+
+def test_detections_need_no_gradient(detector):
+    assert not any(value.requires_grad for value in detector(images_of())[0].values())
+
+
+@pytest.mark.parametrize(
+    "image, message",
+    [
+        (torch.zeros(4, 64, 64), r"\[3, H, W\] .* got \[4, 64, 64\]"),
+        (torch.zeros(64, 64, 3), r"got \[64, 64, 3\]"),
+        (torch.zeros(1, 3, 64, 64), r"got \[1, 3, 64, 64\]"),
+        (torch.zeros(3, 20, 64), "20×64 pixels comes to the network as 20×64, and it needs 32×32"),
+        (torch.full((3, 64, 64), torch.nan), "NaN"),
+    ],
+)
+def test_what_is_no_image_is_named(detector, image, message):
+    with pytest.raises(ValueError, match=message):
+        detector([image])
+
+
+def test_an_image_too_narrow_after_scaling_is_named(detector):
+    with pytest.raises(ValueError, match="40×400 pixels comes to the network as 8×80"):
+        Detector(detector.model, CLASSES, (48, 80))([torch.zeros(3, 40, 400)])
+
+
+def test_a_batch_has_an_image_or_more(detector):
+    with pytest.raises(ValueError, match="batch_size must be 1 or more; got 0"):
+        detector(images_of(), batch_size=0)
+
+
+def test_every_class_has_a_name(tiny):
+    with pytest.raises(ValueError, match="the model has 3 classes, but 2 names .*: disc, star"):
+        Detector(tiny, ("disc", "star"))
+
+
+# ── evaluation ──
+
+
+def scenes(*sizes):
+    items = []
+    for height, width in sizes:
+        items += list(ShapesDataset(3, height, width, classes=CLASSES, num_objects=(0, 3)))
+    return items
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_validation_losses_are_the_networks_own(detector, mode):
+    dataset = scenes((64, 96), (80, 64))
+    expected = [detector.model(*to_batch([item])) for item in dataset]
+    detector.model.train(mode)
+    measured = evaluate(detector, dataset, batch_size=2)
+    for name in ("classification", "regression"):
+        mean = sum(losses[name].item() for losses in expected) / len(expected)
+        assert measured[f"validation_{name}"] == pytest.approx(mean, rel=1e-5)
+    assert detector.model.training == mode
+
+
+def test_a_batchs_validation_loss_is_one_call_of_the_network(detector):
+    dataset = scenes((64, 96))
+    losses = detector.model(*to_batch(dataset))
+    measured = evaluate(detector, dataset)
+    assert measured["validation_regression"] == pytest.approx(losses["regression"].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [None, (96, 160)])
+def test_the_numbers_are_cocos_on_detections_made_by_hand(detector, size):
+    dataset = scenes((64, 96), (80, 64))
+    detector = Detector(detector.model, CLASSES, size)
+    detections = [detector([image])[0] for image, _ in dataset]
+    # some objects are found: those of the detections themselves
+    for (_, target), found in zip(dataset, detections, strict=True):
+        target["boxes"], target["labels"] = found["boxes"][::7] + 1.0, found["labels"][::7]
+    expected = coco_metrics(detections, [target for _, target in dataset], CLASSES)
+    assert expected["AP"] > 0.01
+    measured = evaluate(detector, dataset, batch_size=4)
+    assert {name: measured[name] for name in expected} == pytest.approx(expected, nan_ok=True)
+
+
+def test_there_is_nothing_to_measure_without_an_image(detector):
+    with pytest.raises(ValueError, match="no image to measure on"):
+        evaluate(detector, [])
+
+
+# ── the file ──
+
+
+def test_a_saved_detector_finds_the_same(detector, tmp_path):
+    detector = Detector(detector.model, CLASSES, (36, 60))
+    detector.save(tmp_path / "inner" / "a.pt")
+    loaded = Detector.load(tmp_path / "inner" / "a.pt")
+    assert loaded.classes == CLASSES and loaded.size == (36, 60)
+    assert not loaded.model.training
+    expected = detector(images_of())
+    torch.testing.assert_close(loaded(images_of()), expected, rtol=0, atol=0)
+    assert [file.name for file in (tmp_path / "inner").iterdir()] == ["a.pt"]
+
+
+def test_half_a_file_finds_the_same_as_weights_rounded_to_half(detector, tmp_path):
+    detector.save(tmp_path / "whole.pt")
+    detector.save(tmp_path / "half.pt", half=True)
+    with torch.no_grad():
+        for p in detector.model.parameters():
+            if p.dim() > 1:
+                p.copy_(p.half())
+    loaded = Detector.load(tmp_path / "half.pt")
+    assert {p.dtype for p in loaded.model.parameters()} == {torch.float32}
+    torch.testing.assert_close(loaded(images_of()), detector(images_of()), rtol=0, atol=0)
+    sizes = [(tmp_path / name).stat().st_size for name in ("half.pt", "whole.pt")]
+    assert sizes[0] < 0.52 * sizes[1]
+
+
+def test_a_file_takes_further_values(detector, tmp_path):
+    detector.save(tmp_path / "a.pt", step=7)
+    assert torch.load(tmp_path / "a.pt", weights_only=True)["step"] == 7
+
+
+def test_every_argument_of_the_network_is_in_the_file(tmp_path):
+    model = RetinaNet(
+        2,
+        Bottleneck,
+        [1, 2, 1, 1],
+        feature_size=8,
+        freeze_bn=True,
+        anchors=Anchors(ratios=(0.3, 1.0), scales=(1.0, 1.5, 1.7), size=3.0),
+        box_transform=BBoxTransform((0.2, 0.3, 0.4, 0.5), max_log_scale=2.0),
+        focal_loss=FocalLoss(0.3, 1.5, 0.2, 0.6, 0.3, False),
+        detection=Detection(0.1, 50, 0.4, 20),
+    )
+    torch.nn.init.constant_(model.classification_model.output.bias, 0.0)
+    torch.nn.init.normal_(model.regression_model.output.weight, std=0.5)  # some too large to hold
+    Detector(model, ("a", "b")).save(tmp_path / "a.pt")
+    loaded = Detector.load(tmp_path / "a.pt").model
+    images, annotations = to_batch([random_scene(0, 64, 96, classes=("disc", "star"))])
+    for mode in (True, False):
+        expected = model.train(mode)(images, annotations)
+        torch.testing.assert_close(loaded.train(mode)(images, annotations), expected)
+    torch.testing.assert_close(loaded(images), model(images), rtol=0, atol=0)
+    for name in ("alpha", "gamma", "beta", "positive", "negative", "keep_best"):
+        assert getattr(loaded.focal_loss, name) == getattr(model.focal_loss, name)
+    for name in ("score_threshold", "top_k", "nms_threshold", "max_detections"):
+        assert getattr(loaded.detection, name) == getattr(model.detection, name)
+    assert loaded.backbone.bn_frozen
+
+
+def test_arguments_that_came_from_numpy_are_saved_too(tmp_path):
+    model = tiny_retinanet(anchors=Anchors(ratios=tuple(np.array([0.5, 1.0, 3.0]))))
+    Detector(model, CLASSES).save(tmp_path / "a.pt")
+    assert Detector.load(tmp_path / "a.pt").model.anchors.ratios == (0.5, 1.0, 3.0)
+
+
+def truncated(path):
+    Detector(tiny_retinanet(), CLASSES).save(path)
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize(
+    "write, message",
+    [
+        (lambda path: None, "there is no file .*a.pt"),
+        (lambda path: path.mkdir(), "there is no file .*a.pt"),
+        (lambda path: path.write_bytes(b""), "a.pt can't be read: it is damaged, or no file that"),
+        (lambda path: path.write_text("step,loss\n1,2\n"), "a.pt can't be read"),
+        (
+            lambda path: path.write_bytes(pickle.dumps(CLASSES, protocol=2)),
+            "a.pt (can't be read|holds a tup)",
+        ),
+        (truncated, "a.pt can't be read"),
+        (lambda path: torch.save(torch.zeros(3), path), "a.pt holds a Tensor and no detector"),
+        (lambda path: torch.save({"w": 1}, path), "a.pt holds no detector. .*such as best.pt"),
+        (
+            lambda path: torch.save({"weights": {}, "about": {"classes": ["a"]}}, path),
+            "a.pt holds no detector",
+        ),
+        (
+            lambda path: torch.save(
+                {"weights": {}, "about": Detector(tiny_retinanet(), CLASSES).about()}, path
+            ),
+            "a.pt holds no detector",
+        ),
+    ],
+)
+def test_what_is_no_detectors_file_is_told_in_a_line(tmp_path, write, message):
+    write(tmp_path / "a.pt")
+    with pytest.raises(ValueError, match=message) as error:
+        Detector.load(tmp_path / "a.pt")
+    assert "\n" not in str(error.value)
+
+
+def test_a_write_that_fails_leaves_the_old_file(detector, tmp_path, monkeypatch):
+    detector.save(tmp_path / "a.pt", step=1)
+
+    def half_written(content, file):
+        file.write(b"PK")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", half_written)
+    with pytest.raises(OSError, match="no space"):
+        detector.save(tmp_path / "a.pt", step=2)
+    assert torch.load(tmp_path / "a.pt", weights_only=True)["step"] == 1
+    Detector.load(tmp_path / "a.pt")
