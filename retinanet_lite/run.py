@@ -48,7 +48,7 @@ class Run:
         different = [name for name in mine if mine[name] != other[name]]
         if different:
             raise ValueError(
-                f"{self.folder} holds a training with another "
+                f"{self.folder} holds a training that differs in "
                 + ", ".join(f"{n} ({other[n]} there, {mine[n]} here)" for n in different)
                 + ". Go on with the same, or name another folder."
             )

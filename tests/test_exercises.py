@@ -94,6 +94,11 @@ VOC = (
     "o, t: (f := []) or [f.append(n if r[n := r.index(max(r))] >= t and n not in f else -1) "
     "for r in o] and f"
 )
+RATE = "t, h, r, d: h * (t + 1) / r if t < r else h * 0.1 ** sum(x <= t for x in d)"
+CLIP = (
+    "g, c: [x * min(1, c / n) for n in [torch.cat([x.flatten() for x in g]).square().sum() ** 0.5]"
+    " for x in g]"
+)
 
 # other ways to be right than the folded solution
 RIGHT = [
@@ -142,9 +147,39 @@ RIGHT = [
     ("check_precision_and_recall", "h, m, n: [h[:n].count(True) / n, h[:n].count(True) / m]"),
     ("check_area", f"r, p: {ENVELOPE}"),
     ("check_match_voc", VOC),
+    ("check_learning_rate", RATE),
+    ("check_clip", CLIP),
+    ("check_clip", f"g, c: tuple((lambda {CLIP})(g, c))"),
+    ("check_from_coco", "b: [b[0], b[1], b[0] + b[2], b[1] + b[3]]"),
+    ("check_to_labels", "ids: torch.tensor([sorted(set(ids)).index(i) for i in ids])"),
 ]
 
 MISTAKES = [
+    ("check_learning_rate", RATE.replace("(t + 1)", "t"), "Steps count from 0"),
+    ("check_learning_rate", "t, h, r, d: h", "it rises before step R"),
+    ("check_learning_rate", RATE.replace("x <= t", "x < t"), "from its own step on"),
+    ("check_learning_rate", RATE.replace("x <= t", "x > t"), "still to come"),
+    ("check_learning_rate", RATE.replace("0.1 **", "0.1 *"), "Each drop multiplies"),
+    ("check_learning_rate", RATE.replace("h * 0.1 **", "h - 0.1 *"), "not a tenth less"),
+    ("check_clip", "g, c: [x * min(1, c / x.norm()) for x in g]", "take one norm for all"),
+    ("check_clip", CLIP.replace("min(1, c / n)", "c / n"), "a factor is at most 1"),
+    ("check_clip", CLIP.replace(" ** 0.5]", "]"), "The root of the sum of squares"),
+    ("check_clip", "g, c: [x * min(1, c / sum(y.norm() for y in g)) for x in g]", "not 3 + 4"),
+    ("check_clip", CLIP.replace("min(1, c / n)", "n / c"), "not norm / limit"),
+    ("check_clip", f"g, c: [x.flip(0) for x in (lambda {CLIP})(g, c)]", "direction has changed"),
+    ("check_clip", f"g, c: (lambda {CLIP})(g, c)[0]", "return a list of tensors"),
+    ("check_from_coco", "b: b", "The last two are width and height"),
+    ("check_from_coco", "b: (b[0], b[1], b[0] + b[2] - 1, b[1] + b[3] - 1)", "no − 1"),
+    ("check_from_coco", "b: (b[0], b[1], b[0] + b[3], b[1] + b[2])", "Width belongs to x"),
+    (
+        "check_from_coco",
+        "b: (b[0] - b[2] / 2, b[1] - b[3] / 2, b[0] + b[2] / 2, b[1] + b[3] / 2)",
+        "not the centre",
+    ),
+    ("check_to_labels", "ids: [i - 1 for i in ids]", "The ids have gaps"),
+    ("check_to_labels", "ids: [sorted(set(ids)).index(i) + 1 for i in ids]", "Labels start at 0"),
+    ("check_to_labels", "ids: [list(dict.fromkeys(ids)).index(i) for i in ids]", "they come"),
+    ("check_to_labels", "ids: sorted(set(ids))", "return a list of"),
     (
         "check_describe",
         "b: ((b[2] - b[0]) / 2, (b[3] - b[1]) / 2, b[2] - b[0], b[3] - b[1])",
@@ -579,6 +614,10 @@ NEAR_MISSES = [
     ("check_precision_and_recall", "h, m, n: (round(sum(h[:n]) / n, 2), sum(h[:n]) / m)"),
     ("check_area", "r, p: 5 / 6"),
     ("check_match_voc", "o, t: [1, -1, -1]"),
+    ("check_learning_rate", "t, h, r, d: h * (t + 2) / r"),
+    ("check_clip", "g, c: [x * 0 for x in g]"),
+    ("check_to_labels", "ids: [0 for i in ids]"),
+    ("check_from_coco", "b: (b[0], b[1], b[2], b[1] + b[3])"),
 ]
 
 NUMBERS = {
@@ -597,6 +636,8 @@ NUMBERS = {
     "check_count_kept": "return one number, the count",
     "check_precision_and_recall": "return two numbers, precision and recall",
     "check_area": "return one number, the area",
+    "check_learning_rate": "return one number, the rate",
+    "check_from_coco": "return four numbers, x1, y1, x2 and y2",
 }
 
 

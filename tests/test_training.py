@@ -455,7 +455,7 @@ def test_another_training_does_not_go_on_there_and_overwrites_nothing(
 ):
     folder = unbroken[0]
     before = files(folder)
-    with pytest.raises(ValueError, match=f"holds a training with another {message}. Go on with"):
+    with pytest.raises(ValueError, match=f"holds a training that differs in {message}. Go on with"):
         fit(detector(), scenes(5), None, recipe, folder=folder, progress=False)
     assert files(folder) == before
 

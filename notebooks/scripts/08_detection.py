@@ -113,7 +113,7 @@ wide = torch.tensor([[-math.inf, 0.0, math.inf, 10.0]])
 print("IoU of an infinite box with itself:", box_iou(wide, wide).item())
 
 # %% [markdown]
-# A box that is infinitely wide has an IoU of `nan`, not a number, with everything. No rule that compares overlaps knows what to do with it. So the stretch is **clamped**: 0.2 · tw and 0.2 · th count for at most log(1000 / 16) = 4.135, a stretch of 62.5. The largest anchors here are about 800 pixels, so no box of a real image is lost.
+# A box that is infinitely wide has an IoU of `nan`, not a number, with everything. No rule that compares overlaps knows what to do with it. So the stretch is **clamped**: 0.2 · tw and 0.2 · th count for at most log(1000 / 16) = 4.135, a stretch of 62.5. That is no loss: even an anchor of 32 pixels can still become a box of 2000.
 #
 # For all anchors at once:
 
@@ -194,7 +194,7 @@ print("anchors in there twice, for two classes:", len(row) > len(row.unique()))
 # %% [markdown]
 # ## The best of each level
 #
-# A crowded image could have hundreds of thousands of entries above the threshold. To bound the work, each of the five levels sends on only its **top k**, the k best, with k = 1000.
+# A crowded image could have many more entries above the threshold. To bound the work, each of the five levels sends on only its **top k**, the k best, with k = 1000.
 
 # %%
 counts = model.anchors.level_counts(640, 832)
@@ -277,7 +277,7 @@ print("before: about", f"{about(len(box)):,}", " after: about", about(len(kept))
 #
 # ### What NMS costs
 #
-# "They probably mean the same object" is a guess. Here are two discs, one half hidden by the other. Suppose that the network is perfect, and gives both true boxes with good scores:
+# "They probably mean the same object" is a guess. Here are two discs, one largely hidden by the other. Suppose that the network is perfect, and gives both true boxes with good scores:
 
 # %%
 two = draw(
@@ -401,8 +401,7 @@ for name in ("ring", "pill", "gear"):
 
 # %% [markdown]
 # What the border has left of the ring is taken for a moon. The pill is so flat that no anchor comes near it, as you saw in notebook 04, and nothing is said there. And the gear has two answers, because NMS for "flower" does not know of "gear". Notebook 09 sorts such errors.
-
-# %% [markdown]
+#
 # ## A batch
 #
 # Images of a batch must not meet. If one NMS ran over all of them, two stars at the same place in two images would remove each other:

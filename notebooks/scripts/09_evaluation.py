@@ -95,7 +95,7 @@ print("recall:   ", recall.round(2).tolist())
 #
 # ### Average precision
 #
-# For each recall, ask for the best precision to be had *at this recall or a higher one*. This is called the **envelope**. It asks 101 times, at the recalls 0, 0.01, 0.02 … 1. Where a recall is never reached the answer is 0. The mean of the 101 answers is the **average precision**, AP:
+# For each recall, ask for the best precision to be had *at this recall or a higher one*. This is called the **envelope**. COCO, a well-known data set with rules for this, asks 101 times, at the recalls 0, 0.01, 0.02 … 1. Where a recall is never reached the answer is 0. The mean of the 101 answers is the **average precision**, AP:
 
 
 # %%
@@ -144,7 +144,7 @@ print("each image's scores fall:", all((d["scores"].diff() <= 0).all() for d in 
 # %% [markdown]
 # ### One class
 #
-# Hits are decided image by image. Then the detections of all images go into one list, best first. COCO, whose rules these are, takes at most the 100 best of a class from each image.
+# Hits are decided image by image. Then the detections of all images go into one list, best first. By COCO's rules, at most the 100 best of a class count from each image.
 
 
 # %%
@@ -360,7 +360,7 @@ with_rubbish = mean_average_precision(more, targets, 20, [0.5])
 print("AP50 the same:", abs(with_rubbish - AP50) < 1e-9)
 
 # %% [markdown]
-# And it forgives a wrong class beside the right one, if its score is lower. Run NMS once more, now over all classes together, so that a box removes those of other classes, too:
+# And it forgives much of a wrong class beside the right one, if its score is lower. Run NMS once more, now over all classes together, so that a box removes those of other classes, too:
 
 # %%
 one_nms = []
@@ -427,7 +427,7 @@ check_precision_and_recall(of_the_best)
 #
 # ## Exercise 2 (10 min)
 #
-# PASCAL VOC's AP is the area under the envelope itself, not a mean at 101 recalls. Write `area(recall, precision)`, two lists with one number for each detection. Recall grows from 0 in steps; over each step the height is the best precision *from there on*.
+# PASCAL VOC, an older data set, measures the area under the envelope itself, not the mean at 101 recalls. Write `area(recall, precision)`, two lists with one number for each detection. Recall grows from 0 in steps; over each step the height is the best precision *from there on*.
 #
 # *Hint: the first step is as wide as recall[0].*
 

@@ -143,8 +143,8 @@ class DetectionFolder(Dataset):
     def _tell(self, on_problem: str) -> None:
         if self.problems and on_problem == "raise":
             raise ValueError(
-                f'{self.summary()}\nMend the files, or pass on_problem="drop" to go on as each '
-                f"line says behind its arrow."
+                f"{self.summary()}\nMend the files, or go on as each line says behind its arrow: "
+                f'on_problem="drop" (--on-problem drop).'
             )
         if not self.names:
             summary = f"\n{self.summary()}" if self.problems else ""

@@ -24,12 +24,9 @@ from .results import (
 )
 
 __all__ = [
-    "check_to_labels",
-    "check_learning_rate",
-    "check_from_coco",
-    "check_clip",
     "check_anchor_shape",
     "check_area",
+    "check_clip",
     "check_count_anchors",
     "check_count_cells",
     "check_count_kept",
@@ -38,7 +35,9 @@ __all__ = [
     "check_edges",
     "check_focal",
     "check_friends_stem",
+    "check_from_coco",
     "check_iou",
+    "check_learning_rate",
     "check_match_voc",
     "check_merge",
     "check_nms",
@@ -49,4 +48,5 @@ __all__ = [
     "check_split_levels",
     "check_targets",
     "check_to_grid",
+    "check_to_labels",
 ]

@@ -21,8 +21,11 @@ def check_learning_rate(step_rate: Callable) -> None:
             {"the rate": right},
             [
                 (highest * t / rising, "Steps count from 0: step 0 has h / R, not 0"),
+                (
+                    highest * 0.1 ** sum(drop < t for drop in drops) if t in drops else math.nan,
+                    "A drop counts from its own step on",
+                ),
                 (highest, "That is the highest rate: it rises before step R, and drops later"),
-                (highest * 0.1 ** sum(d < t for d in drops), "A drop counts from its own step on"),
                 (highest / 10 * gone, "Each drop multiplies by a tenth what was left"),
                 (highest - 0.1 * gone, "A tenth of the rate, not a tenth less: multiply"),
                 (
