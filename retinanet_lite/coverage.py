@@ -85,21 +85,21 @@ class Coverage:
         if small.any():
             side = self.sides[small].quantile(0.25).item()
             lines.append(
-                f"- {int(small.sum())} are smaller than the smallest anchor "
+                f"- {int(small.sum())} of these are smaller than the smallest anchor "
                 f"({self.smallest:.0f} pixels): scale the images up by "
-                f"{self.smallest / side:.1f} (size), or use smaller anchors: "
+                f"{self.smallest / side:.1f} (the detector's size), or use smaller anchors: "
                 f"Anchors(size={self.size * side / self.smallest:.1f}). The first helps more, for "
                 f"cells stay as far apart as they are."
             )
         if large.any():
             lines.append(
-                f"- {int(large.sum())} are larger than the largest anchor "
-                f"({self.largest:.0f} pixels): scale the images down (size)."
+                f"- {int(large.sum())} of these are larger than the largest anchor "
+                f"({self.largest:.0f} pixels): scale the images down (the detector's size)."
             )
         for group, kind in ((flat, "flatter"), (tall, "taller")):
             if group.any():
                 lines.append(
-                    f"- {int(group.sum())} are {kind} than the anchors: add a ratio "
+                    f"- {int(group.sum())} of these are {kind} than the anchors: add a ratio "
                     f"(height / width) of {ratio[group].median():.2g} to Anchors(ratios=...)."
                 )
         if not (small | large | flat | tall).any():

@@ -131,7 +131,7 @@ def advice(*boxes, anchors=None, height=256, width=320) -> str:
 def test_small_objects_want_smaller_anchors_and_the_advice_helps(size):
     small = [[x, 20.0, x + 10, 30.0] for x in (20.0, 60.0, 101.0)]
     text = advice(*small, anchors=Anchors(size=size))
-    assert f"3 are smaller than the smallest anchor ({8 * size:.0f} pixels)" in text
+    assert f"3 of these are smaller than the smallest anchor ({8 * size:.0f} pixels)" in text
     assert f"scale the images up by {8 * size / 10:.1f}" in text
     assert "Anchors(size=1.2)" in text  # 1.25 · 8 pixels are 10
     best, smaller, scaled = (
@@ -147,7 +147,9 @@ def test_small_objects_want_smaller_anchors_and_the_advice_helps(size):
 
 def test_large_objects_want_smaller_images():
     text = advice([0.0, 0.0, 1500.0, 1500.0], height=1500, width=1500)
-    assert "1 are larger than the largest anchor (813 pixels): scale the images down" in text
+    assert (
+        "1 of these are larger than the largest anchor (813 pixels): scale the images down" in text
+    )
     assert "smaller" not in text and "ratio" not in text
 
 
@@ -160,7 +162,10 @@ def test_large_objects_want_smaller_images():
 )
 def test_flat_and_tall_objects_want_a_ratio_and_the_advice_helps(box, words, ratio):
     text = advice(box)
-    assert f"1 are {words} than the anchors: add a ratio (height / width) of {ratio:.2g} " in text
+    assert (
+        f"1 of these are {words} than the anchors: add a ratio (height / width) of {ratio:.2g} "
+        in text
+    )
     assert "smaller" not in text and "larger" not in text
     more = Anchors(ratios=(0.5, 1.0, 2.0, ratio))
     assert anchor_coverage(more, data_set([box])).best_iou > best_anchor(box, 256, 320)[0] + 0.1

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# **In this notebook a detector finds the objects of a picture, you watch another one learn, and you see the whole of it once, from pixels to boxes.**
+# **In this notebook a detector finds the objects of a picture, you train another one, and you see the whole of it once, from pixels to boxes.**
 #
 # It takes about a minute on a laptop's CPU, and 20 minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
 #
@@ -82,7 +82,7 @@ print("objects found:", hits.sum().item(), "of", len(hits))
 print("the star:", hits[0].item())
 
 # %% [markdown]
-# The two that it misses are worth a look. The ring is cut off by the border, and what is left of it looks like a moon; so it says. And the blue pill at the bottom is so flat that the detector has no good box to start from; notebook 04 shows why.
+# The two that it misses are worth a look. The ring is cut off by the border, and what is left of it looks like a moon; so it says. And the blue pill at the bottom is so flat that none of the boxes that the detector starts from fits it well. That makes it hard, not impossible, as you will see below; notebooks 04 and 05 show why. It also says "flower" on the gear, beside "gear": two answers for one object, which notebook 08 explains.
 #
 # ### Play with it
 #
@@ -102,7 +102,7 @@ def explore(seed, threshold):
 
 
 # %% [markdown]
-# A picture without a slider, for where a page can't be moved:
+# The same without sliders, for a page that does not run:
 
 # %%
 another = random_scene(seed=1)
@@ -137,7 +137,9 @@ model.eval()
 print("detections:", len(model(images)[0]["boxes"]))
 
 # %% [markdown]
-# None. It is not that it sees no candidates: it looks at 24,993 boxes, and asks of each whether it holds one of the 20 classes. But it says the same of all of them, a probability of 0.01, and only scores above 0.05 are reported. (`logits` and `deltas` are what it says of each candidate: a number for each class, and four numbers for the box. Notebook 03 makes them.)
+# None. It is not that it sees no candidates: it looks at 24,993 boxes, and asks of each whether it holds one of the 20 classes. But a fresh network is made so that it says the same of all of them, a probability of 0.01 (notebook 05 says why), and only scores above 0.05 are reported.
+#
+# `predict` returns what it says of each candidate: `logits`, a number for each class, and `deltas`, four numbers for the box. Notebook 03 makes them.
 
 # %%
 logits, deltas, anchors = model.predict(images)
@@ -171,6 +173,8 @@ ax.set(title="Does it learn?", xlabel="step", ylabel="loss", yscale="log")
 _ = ax.legend()
 
 # %% [markdown]
+# (The jump at the start is a step that was too large; notebook 07 tames it.)
+#
 # The same call as before, and now there are boxes. (Training is not the same to the last digit on every computer. On yours a box may be there that is not here.)
 
 # %%
@@ -197,10 +201,10 @@ print("objects found in another picture: under a third:", (hits.sum() < len(hits
 #
 # | notebook | part | what it does |
 # |---|---|---|
-# | 01 | backbone | turns the image into three grids of features, C3, C4 and C5, each coarser than the last |
+# | 01 | backbone | turns the image into three grids of features, numbers that describe what is seen there: C3, C4 and C5, each coarser than the last |
 # | 02 | pyramid | makes of them five grids, P3 to P7; the fine ones get back what the coarse ones know |
-# | 03 | heads | say at every cell of every grid which class is there, and how a box must move |
-# | 04 | anchors | are the boxes to start from: nine at every cell |
+# | 03 | heads | say at every cell of every grid which class is there, and how a box that stands there must move |
+# | 04 | anchors | are these boxes to start from: nine at every cell |
 # | 05 | loss | decides which anchor learns which object, and how wrong each answer is |
 # | 06 | detector | is all of it together, and the first step of learning |
 #
@@ -211,7 +215,8 @@ print("objects found in another picture: under a third:", (hits.sum() < len(hits
 # Here is the whole, in numbers. It is the detector of these notebooks, RetinaNet over a ResNet-50, for a batch of two images of 640×832 pixels. You need not understand a row of it yet. After notebook 06 you will know why each number is what it is.
 
 # %%
-print(trace(retinanet_resnet50(num_classes=20), height=640, width=832, batch_size=2))
+table = trace(retinanet_resnet50(num_classes=20), height=640, width=832, batch_size=2)
+print(table)
 
 # %% [markdown]
 # The same as a drawing:
@@ -222,11 +227,10 @@ show_model()
 # %% [markdown]
 # How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid, that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` counts the model's weights. (53,120 of them, batch norm's, stay as they are; notebook 06 says why.)
 #
-# Two things to notice. The image's 640 rows become 80, 40, 20, 10 and 5: each level halves the one before. And the rows of `regression` add up to 99,765: that is how many boxes the detector looks at in each image.
+# Two things to notice. The image's 640 rows become 80, 40, 20, 10 and 5: each level halves the one before, rounded up where it must. And the rows of `regression` add up to 99,765: that is how many boxes the detector looks at in each image.
 
 # %%
 levels = ["P3", "P4", "P5", "P6", "P7"]
-table = trace(retinanet_resnet50(num_classes=20))
 counts = [table[f"regression {level}"].shape[1] for level in levels]
 print(" + ".join(str(count) for count in counts), "=", f"{sum(counts):,}")
 

@@ -113,7 +113,7 @@ wide = torch.tensor([[-math.inf, 0.0, math.inf, 10.0]])
 print("IoU of an infinite box with itself:", box_iou(wide, wide).item())
 
 # %% [markdown]
-# A box that is infinitely wide has an IoU of `nan`, not a number, with everything. No rule that compares overlaps knows what to do with it. So the stretch is **clamped**: 0.2 · tw and 0.2 · th count for at most log(1000 / 16) = 4.135, a stretch of 62.5. That is no loss: even an anchor of 32 pixels can still become a box of 2000.
+# A box that is infinitely wide has no centre and no area, and its IoU with itself is `nan`, not a number. Once such numbers are there they spread. So the stretch is **clamped**: 0.2 · tw and 0.2 · th count for at most log(1000 / 16) = 4.135, a stretch of 62.5. That is no loss: even an anchor of 32 pixels can still become a box of 2000.
 #
 # For all anchors at once:
 
@@ -134,7 +134,7 @@ print("boxes", shape(boxes), shape(boxes) == [99765, 4])
 # %% [markdown]
 # ## Clip
 #
-# Of what lies outside the image nobody knows anything. So boxes are cut off at its border: x is kept between 0 and the width, y between 0 and the height.
+# Nothing is known of what lies outside the image. So boxes are cut off at its border: x is kept between 0 and the width, y between 0 and the height. (A box that lies outside altogether has no area left, and is dropped.)
 
 
 # %%
@@ -180,7 +180,7 @@ print("above 0.05: about", f"{about(above.sum().item()):,}")
 print("anchors that have one: about", f"{about(above.any(dim=1).sum().item()):,}")
 
 # %% [markdown]
-# The paper drops all entries of 0.05 or less. Note that the threshold is low: it does not ask for what is *likely*, only for what is not hopeless. Notebook 09 needs the unlikely ones too.
+# The paper drops all entries of 0.05 or less. Note that the threshold is low: it does not ask for what is *likely*, only for what is not hopeless. Notebook 09 needs the unlikely ones too, because AP counts the whole list.
 #
 # Since few anchors are left, it is a waste to decode all 99,765 of them first. Each row is decoded by itself, so it can be done after the threshold, with the same result:
 
@@ -194,20 +194,20 @@ print("anchors in there twice, for two classes:", len(row) > len(row.unique()))
 # %% [markdown]
 # ## The best of each level
 #
-# A crowded image could have many more entries above the threshold. To bound the work, each of the five levels sends on only its **top k**, the k best, with k = 1000.
+# A crowded image could have many more entries above the threshold. To bound the work, each of the five levels sends on only its **top k**, the k entries with the highest scores, with k = 1000.
 
 # %%
 counts = model.anchors.level_counts(640, 832)
 for level, entries in zip(range(3, 8), scores.split(counts), strict=True):
     n = (entries > 0.05).sum().item()
-    print(f"P{level}: more than 1000 above 0.05: {n > 1000}, more than 100: {n > 100}")
+    print(f"P{level}: about {about(n, digits=1)} above 0.05")
 
 # %% [markdown]
 # On our scene no level has so many, and nothing is cut. A lower k would cut:
 
 
 # %%
-def candidates(scores, threshold=0.05, top_k=1000):
+def candidates(scores, counts, threshold=0.05, top_k=1000):
     """Row, class and score of the entries that go on, each [n]."""
     rows, labels, start = [], [], 0
     for level in scores.split(counts):
@@ -220,15 +220,15 @@ def candidates(scores, threshold=0.05, top_k=1000):
     return row, label, scores[row, label]
 
 
-row, label, score = candidates(scores)
+row, label, score = candidates(scores, counts)
 box = clipped[row]  # [n, 4]
 print("entries that go on: about", f"{about(len(row)):,}")
-print("with k = 100:       about", about(len(candidates(scores, top_k=100)[0])))
+print("with k = 100:       about", about(len(candidates(scores, counts, top_k=100)[0])))
 
 # %% [markdown]
 # ## Non-maximum suppression
 #
-# An object is learned by many anchors, so it is found by many. These are the boxes that say "star" with a score above 0.3:
+# An object is learned by many anchors, so it is found by many. These are the boxes that say "star" with a score above 0.3 (and not 0.05, to leave out the stragglers, some of which lie partly off the star):
 
 # %%
 mine = (label == STAR_CLASS) & (score > 0.3)
@@ -295,13 +295,17 @@ for threshold in (0.5, 0.7):
 show_suppression(two.image, two.boxes, nms(two.boxes, two_scores), "Two discs: which stays?")
 
 # %% [markdown]
-# At 0.5 the disc at the back is lost, and no better network could save it. At 0.7 it stays. But a high threshold leaves duplicates elsewhere. These are the boxes of our scene with a score above 0.5:
+# At 0.5 the disc at the back is lost, although the network had said it rightly. At 0.7 it stays. But a high threshold leaves duplicates elsewhere. This is our scene:
 
 # %%
 sure = score > 0.5
 for threshold in (0.5, 0.7, 0.9):
-    n = len(batched_nms(box[sure], score[sure], label[sure], threshold))
-    print(f"NMS at {threshold}: {n:2}")
+    n = len(batched_nms(box, score, label, threshold))
+    n_sure = len(batched_nms(box[sure], score[sure], label[sure], threshold))
+    print(f"NMS at {threshold}: about {about(n, digits=1)} boxes, with a score above 0.5: {n_sure}")
+
+# %% [markdown]
+# At 0.7 the sure ones are the same, but the whole list is much longer, and at 0.9 there are sure duplicates as well.
 
 # %% [markdown]
 # ## All stages
@@ -313,14 +317,17 @@ final = kept[:300]
 stages = {
     "entries": scores.numel(),
     "above 0.05": about(above.sum().item()),
-    "1000 best of a level": about(len(row)),
+    "at most 1000 a level": about(len(row)),
     "after NMS": about(len(kept)),
-    "300 best": about(len(final)),
+    "at most 300": about(len(final)),
     "score above 0.5": (score[final] > 0.5).sum().item(),
 }
 for stage, count in stages.items():
     print(f"{stage:22} {count:9,}")
-show_stages(stages, "What is left after each stage?")
+show_stages(stages, "What is left after each stage? (to two digits)")
+
+# %% [markdown]
+# Two stages cut nothing on this scene; they are there for crowded ones. And 13 boxes for 13 objects is chance: two of the objects are not among them, as you will see.
 
 # %% [markdown]
 # ## The function
@@ -329,10 +336,12 @@ show_stages(stages, "What is left after each stage?")
 
 
 # %%
-def detect(logits, deltas, anchors, height, width):
+def detect(logits, deltas, anchors, counts, height, width):
     """The detections of one image: logits [N, K], deltas [N, 4], anchors [N, 4]."""
-    row, label, score = candidates(logits.sigmoid())
+    row, label, score = candidates(logits.sigmoid(), counts)
     box = clip(decode(anchors[row], deltas[row]), height, width)
+    inside = (box[:, 2:] > box[:, :2]).all(dim=1)  # some of it is left
+    box, label, score = box[inside], label[inside], score[inside]
     kept = batched_nms(box, score, label, 0.5)[:300]
     return {"boxes": box[kept], "scores": score[kept], "labels": label[kept]}
 
@@ -343,7 +352,7 @@ def detect(logits, deltas, anchors, height, width):
 # The package's `Detection` module gives the same boxes, scores and labels. There is no gradient to compare: nothing here learns. The loss looks at logits and deltas before any of these stages, so a threshold can be changed without training again.
 
 # %%
-ours = detect(logits[0], deltas[0], anchors, 640, 832)
+ours = detect(logits[0], deltas[0], anchors, counts, 640, 832)
 package = model.detection(logits, deltas, anchors, counts, images)[0]
 for name in ("boxes", "scores", "labels"):
     same = torch.allclose(ours[name], package[name], atol=1e-3)
@@ -400,7 +409,7 @@ for name in ("ring", "pill", "gear"):
     print(f"{name}: best IoU of an anchor {fit:.2f}, detected {said}")
 
 # %% [markdown]
-# What the border has left of the ring is taken for a moon. The pill is so flat that no anchor comes near it, as you saw in notebook 04, and nothing is said there. And the gear has two answers, because NMS for "flower" does not know of "gear". Notebook 09 sorts such errors.
+# What the border has left of the ring is taken for a moon. The pill is so flat that no anchor comes near it, as you saw in notebook 04, and nothing is said there. It was taught to a single anchor, and one in 99,765 is quiet; a flatter ratio would help more. And the gear has two answers, because NMS for "flower" does not know of "gear". Notebook 09 sorts such errors.
 #
 # ## A batch
 #
@@ -434,7 +443,9 @@ def explore(score_threshold, nms_threshold):
     hits = box_iou(scene.boxes, found["boxes"]) >= 0.5
     hits &= scene.labels[:, None] == found["labels"]
     objects = hits.any(dim=1).sum().item()
-    title = f"score {score_threshold:.2f}, NMS {nms_threshold:.2f}: {len(found['boxes'])} boxes"
+    title = (
+        f"Which boxes stay with a score above {score_threshold:.2f} and NMS at {nms_threshold:.2f}?"
+    )
     show_detections(scene, found, title)
     plt.show()
     print("objects found:", objects, "of 13")
@@ -448,7 +459,10 @@ _ = interact(
 )
 
 # %%
-explore(score_threshold=0.5, nms_threshold=0.9)
+explore(score_threshold=0.2, nms_threshold=0.5)
+
+# %% [markdown]
+# At 0.2 the ring is there, among boxes that nobody asked for. The pill comes at no threshold.
 
 # %% [markdown]
 # ## Exercise 1 (10 min)
@@ -541,6 +555,6 @@ check_count_kept(count_kept)
 # 2. Decode multiplies by 0.1, 0.1, 0.2, 0.2, and clamps the stretch before the exponential.
 # 3. NMS guesses that boxes which overlap by more than half mean one object. It removes duplicates, and sometimes an object.
 #
-# In the paper: RetinaNet §4, "Inference": threshold 0.05, at most 1000 predictions of a level, NMS at 0.5.
+# In the paper: RetinaNet §4.1, "Inference": threshold 0.05, at most 1000 predictions of a level, NMS at 0.5.
 #
 # Next: [09 · Evaluation](09_evaluation.ipynb), which asks how good these detections are.

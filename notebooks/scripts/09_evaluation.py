@@ -122,7 +122,7 @@ print("the same AP:", abs(curve.average_precision - average_precision(precision,
 show_average_precision(curve, "What is the average of precision?")
 
 # %% [markdown]
-# The dashed line is the precision, and it jumps. The solid line is the envelope. The dots are the 101 answers, and AP is their mean, nearly the grey area.
+# The dashed line joins the precisions after each detection: it falls with a miss and rises with a hit. The solid line is the envelope. The dots are the 101 answers, and AP is their mean, nearly the grey area.
 #
 # ## A real detector
 #
@@ -200,7 +200,7 @@ AP = np.mean(list(by_hand.values()))
 print(f"AP50: {AP50:.2f}  AP75: {AP75:.2f}  AP: {AP:.2f}")
 
 # %% [markdown]
-# (The 1.00 is rounded: the hexagons alone keep it below 1.) So nearly every object is found, and what costs points is how exactly the boxes fit:
+# (The 1.00 is rounded. The hexagons are not the only ones that keep it below 1, but they take away the most.) So nearly every object is found, and what costs points is how exactly the boxes fit:
 
 # %%
 lines = {"all classes": [np.mean(values) for values in by_hand.values()]}
@@ -224,13 +224,7 @@ print("the package's own:                   equal:", abs(package - coco["AP"]) <
 
 # %% [markdown]
 # ## COCO's twelve numbers
-
-# %%
-show_numbers(coco, "COCO's twelve numbers for this detector")
-print("small objects are the hardest:", coco["APs"] < min(coco["APm"], coco["APl"]))
-print("10 detections of a class are enough:", abs(coco["AR10"] - coco["AR100"]) < 1e-9)
-
-# %% [markdown]
+#
 # | | from 0 to 1, more is better |
 # |---|---|
 # | AP | the mean over classes and ten IoU thresholds |
@@ -238,7 +232,13 @@ print("10 detections of a class are enough:", abs(coco["AR10"] - coco["AR100"]) 
 # | APs, APm, APl | AP of small objects (up to 32² pixels of area), of medium (up to 96²), and of large ones |
 # | AR1, AR10, AR100 | average recall: the recall that is reached with at most 1, 10, 100 detections of a class an image, mean over classes and thresholds |
 # | ARs, ARm, ARl | AR100 of small, medium and large objects |
-#
+
+# %%
+show_numbers(coco, "COCO's twelve numbers for this detector")
+print("small objects are the hardest:", coco["APs"] < min(coco["APm"], coco["APl"]))
+print("10 detections of a class are enough:", abs(coco["AR10"] - coco["AR100"]) < 1e-9)
+
+# %% [markdown]
 # ### A class that is not there
 #
 # In two scenes not every class occurs. Recall of such a class is 0 of 0: there is nothing to find. It has no AP, and is left out of the mean. The original counts it as 0:
@@ -253,14 +253,14 @@ print("AP50, others counted as 0:", round(sum(there) / 20, 2))
 # %% [markdown]
 # ## Classes differ
 #
-# At an IoU threshold of 0.5 most curves lie at the top. Ask for 0.9, and see whose boxes are placed best. Where a curve ends, the objects that are left have no detection which is as good as that:
+# At an IoU threshold of 0.5 nearly all curves would lie at the top. Ask for 0.9, and see whose boxes are placed best. Where a curve ends, the objects that are left have no detection with an IoU of 0.9:
 
 # %%
 curves = {
     name: precision_recall(detections, targets, CLASSES.index(name), iou_threshold=0.9)
     for name in ("ring", "star", "hexagon", "frame", "arrow")
 }
-show_curves(curves, "Which classes are found well? (IoU 0.9)")
+show_curves(curves, "Whose boxes are placed best? (IoU 0.9)")
 
 # %% [markdown]
 # ## Where the errors are
@@ -273,7 +273,7 @@ show_curves(curves, "Which classes are found well? (IoU 0.9)")
 # - **badly placed**: IoU between 0.1 and 0.5 with an object of its class;
 # - **background**: everything else.
 #
-# And every object: **correct** if it is found; if not, **wrong class** or **badly placed** by the best detection that means it, and **missed** if there is none.
+# And every object: **correct** if it is found; if not, **wrong class** or **badly placed** if it is the object that a detection of this kind overlaps most (the best one decides), and **missed** otherwise.
 
 # %%
 errors = sort_errors(detections, targets, score_threshold=0.5)
@@ -291,14 +291,19 @@ for target, fates in zip(targets, errors.objects, strict=True):
     sides = target["boxes"][:, 2:] - target["boxes"][:, :2]
     areas = sides.prod(dim=1).tolist()
     small += [area < 32**2 for area, fate in zip(areas, fates, strict=True) if fate == "missed"]
-print("missed:", len(small), " of these small, under 32² pixels:", sum(small))
+all_small = sum(
+    (t["boxes"][:, 2:] - t["boxes"][:, :2]).prod(dim=1).lt(32**2).sum() for t in targets
+)
+print("small objects, under 32² pixels:", all_small.item(), "of", sum(num_objects))
+print("missed:", len(small), " of these small:", sum(small))
 
 # %% [markdown]
-# Look at one of each kind: the wrong detection with the highest score (dashed) and its object, and an object that is missed.
+# Missed means: nothing with a score of 0.5 or more. With a lower score they are in the list, as the next section shows.
+#
+# Look at one of each kind that occurs: the wrong detection with the highest score (dashed) and its object, and an object that is missed.
 
 # %%
-everything = sort_errors(detections, targets, score_threshold=0.05)
-show_worst(items, detections, everything.detections, errors.objects)
+show_worst(items, detections, errors.detections, errors.objects)
 
 # %% [markdown]
 # ## Which threshold?
@@ -338,11 +343,8 @@ for wanted in (0.05, 0.5, 0.8):
 
 # %%
 halved = [found | {"scores": found["scores"] / 2} for found in detections]
-same = mean_average_precision(halved, targets, 20, [0.5]) == coco["AP50"]
-print(
-    "AP50 with halved scores, the same:",
-    abs(mean_average_precision(halved, targets, 20, [0.5]) - AP50) < 1e-9,
-)
+of_halved = mean_average_precision(halved, targets, 20, [0.5])
+print("AP50 with halved scores, the same:", abs(of_halved - AP50) < 1e-9)
 print("detections above 0.5:", sum((found["scores"] > 0.5).sum().item() for found in halved))
 
 # %% [markdown]
@@ -368,12 +370,15 @@ for found in detections:
     kept = nms(found["boxes"], found["scores"], 0.5)  # whatever the class
     one_nms.append({name: values[kept] for name, values in found.items()})
 for name, result in [("for each class", detections), ("over all classes", one_nms)]:
-    kinds = sort_errors(result, targets, score_threshold=0.5).detection_counts
-    print(f"NMS {name:16} wrong class {kinds['wrong class']:2}, correct {kinds['correct']}")
-print("AP50 is better with it:", mean_average_precision(one_nms, targets, 20, [0.5]) > AP50)
+    for score in (0.5, 0.05):
+        kinds = sort_errors(result, targets, score_threshold=score).detection_counts
+        print(f"NMS {name:16} scores from {score:4}: correct {kinds['correct']}")
+        if score == 0.5:
+            print(f"{'':38} wrong class {kinds['wrong class']}")
+print("AP50 falls with it:", mean_average_precision(one_nms, targets, 20, [0.5]) < AP50)
 
 # %% [markdown]
-# Who looks at the picture will like the second better. AP does not: where the wrong class has the higher score, the right one is now lost. So look at AP *and* at the errors.
+# Who looks at the picture will like the second better: above 0.5 nothing is lost, and most wrong answers are gone. AP does not like it. Where the wrong class had the higher score, the right one is gone from the list, and AP counts the whole list. So look at AP *and* at the errors.
 #
 # Last, AP is a mean over classes: one with few objects weighs as much as one with many.
 #
@@ -453,7 +458,7 @@ check_area(area)
 #
 # ## Exercise 3 (10 min)
 #
-# PASCAL VOC's rule for hits differs, too: a detection looks only at the object that it overlaps most. If that one is found already, it is a miss, even when it overlaps another one enough. `overlaps[i][j]` is the IoU of detection i, best first, and object j. Write `match_voc(overlaps, threshold)`: for each detection the object that it finds, or −1.
+# PASCAL VOC's rule for hits differs, too: a detection looks only at the object that it overlaps most. It finds that object if their IoU is at least `threshold` and no better detection has found it. Otherwise the detection is a miss, even if it overlaps another object enough. `overlaps[i][j]` is the IoU of detection i, best first, and object j. Write `match_voc(overlaps, threshold)`: for each detection the object that it finds, or −1.
 #
 # *Hint: `row.index(max(row))` is the place of the largest number.*
 

@@ -60,7 +60,7 @@ def show_coverage(coverage: Coverage, title: str) -> None:
                 marker=marker,
                 label=f"best on P{level}",
             )
-    ax.axhline(0.5, color="black", linewidth=0.8)
+    ax.axhline(0.5, color="black", linewidth=0.8, label="0.5, enough to learn from")
     ax.set(title=title, xlabel="side in pixels, √(width · height)", ylabel="best IoU")
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter("{x:.0f}")
@@ -80,10 +80,10 @@ def show_log(log: Sequence[dict], title: str, smooth: int = 20) -> None:
     for name, style in (("classification", "-"), ("regression", "--")):
         values = [record[name] for record in log]
         axes[0].plot(steps, moving_mean(values, smooth), style, label=name)
-    axes[0].set(title="losses", xlabel="step", yscale="log")
+    axes[0].set(title="losses", xlabel="step", ylabel="loss", yscale="log")
     axes[0].legend(fontsize=8)
     axes[1].plot(steps, [record["learning_rate"] for record in log], color="black")
-    axes[1].set(title="learning rate", xlabel="step")
+    axes[1].set(title="learning rate", xlabel="step", ylabel="learning rate")
     if measured:
         axes[2].plot([r["step"] for r in measured], [r["AP50"] for r in measured], "o-")
         axes[2].set(title="AP50 on images not trained on", xlabel="step", ylim=(0, 1))

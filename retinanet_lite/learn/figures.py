@@ -53,17 +53,20 @@ def show_image(image: Tensor, title: str = "", ax: Axes | None = None) -> Axes:
 def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -> None:
     """Boxes [n, 4] in pixels with one line style, and a text over each where there are texts."""
     top, room = min(ax.get_ylim()), 0.07 * abs(np.subtract(*ax.get_ylim()))
+    left, right = ax.get_xlim()
     for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
         above = y1 - top > room  # else the text would leave the image
+        to_left = x1 > right - 0.2 * (right - left)
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **style))
         if i < len(texts):
             ax.text(
-                x1 + 2,
+                min(x2, right) - 2 if to_left else x1 + 2,
                 y1 - 3 if above else y1 + 3,
                 texts[i],
                 color="white",
                 fontsize=8,
                 va="bottom" if above else "top",
+                ha="right" if to_left else "left",
                 clip_on=True,
                 bbox={"facecolor": style["edgecolor"], "edgecolor": "none", "pad": 1.5},
             )

@@ -57,7 +57,7 @@ def zoom(ax: plt.Axes, boxes: Sequence[Tensor], margin: float) -> None:
 def show_above(scores: Tensor, threshold: float, title: str) -> None:
     """How many entries have a score above each threshold, on logarithmic axes."""
     _, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
-    at = np.geomspace(1e-4, 1, 60)
+    at = np.append(np.geomspace(1e-4, 0.9, 60), [0.95, 0.99])
     ax.plot(at, [(scores > value).sum().item() for value in at], color=OBJECT["edgecolor"])
     ax.axvline(threshold, color="black", linestyle="--", label=f"threshold {threshold:g}")
     ax.set(title=title, xlabel="score", ylabel="entries above it", xscale="log", yscale="log")
@@ -93,21 +93,24 @@ def show_average_precision(curve: PrecisionRecall, title: str) -> None:
     ax.vlines(RECALLS, 0, heights, color="#BDBDBD", linewidth=1)
     ax.plot(RECALLS, heights, ".", markersize=4, color=POSITIVE["edgecolor"], label="101 recalls")
     ax.plot(curve.recall, curve.precision, **LINES[1], label="precision")
-    from_zero = np.insert(curve.recall, 0, 0.0), np.insert(curve.envelope, 0, curve.envelope[0])
-    ax.step(*from_zero, **LINES[0], where="pre", label="envelope")
+    ax.step(*outline(curve), **LINES[0], where="pre", label="envelope")
     ax.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.05))
     ax.legend(loc="lower left")
+
+
+def outline(curve: PrecisionRecall) -> tuple[np.ndarray, np.ndarray]:
+    """The envelope as a line from recall 0 on, down to 0 where the detections end."""
+    recall, first = np.unique(curve.recall, return_index=True)
+    height = curve.envelope[first]
+    return np.concatenate([[0.0], recall, recall[-1:]]), np.concatenate([height[:1], height, [0.0]])
 
 
 def show_curves(curves: Mapping[str, PrecisionRecall], title: str) -> None:
     """The envelopes of several classes."""
     _, ax = plt.subplots(figsize=(7.4, 3.8), layout="constrained")
     for (name, curve), line in zip(curves.items(), LINES, strict=False):
-        # down to 0 where the detections end
-        recall = np.concatenate([[0.0], curve.recall, curve.recall[-1:]])
-        height = np.concatenate([curve.envelope[:1], curve.envelope, [0.0]])
         label = f"{name}, AP {curve.average_precision:.2f}"
-        ax.step(recall, height, **line, where="pre", linewidth=1.8, label=label)
+        ax.step(*outline(curve), **line, where="pre", linewidth=1.8, label=label)
     ax.set(title=title, xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.05))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
