@@ -165,13 +165,14 @@ def path(request) -> Path:
     return request.param
 
 
-def test_the_five_documents_are_there():
+def test_the_five_documents_and_the_measurements_are_there():
     assert {path.stem for path in DOCUMENTS} - {README.stem} == {
         "walkthrough",
         "feature_pyramid",
         "regression_and_classification",
         "anchors",
         "focal_loss",
+        "measured",
     }
 
 
