@@ -1,6 +1,7 @@
 """The command line: `retinanet-lite train`, `evaluate`, `detect`, `anchors`, `trace`."""
 
 import argparse
+import os
 import sys
 import warnings
 from dataclasses import fields
@@ -43,6 +44,9 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = lambda text, *_: print(f"warning: {text}", file=sys.stderr)
             options.run(options)
+    except BrokenPipeError:  # whoever read what is printed, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except (ValueError, OSError, FloatingPointError) as error:
         print(f"retinanet-lite {options.command}: {error}", file=sys.stderr)
         return 1
