@@ -4,6 +4,8 @@ He et al. 2015, "Deep Residual Learning for Image Recognition"; walkthrough, "ba
 Parameter names are torchvision's, so that its ImageNet weights load as they are.
 """
 
+from collections.abc import Sequence
+
 import torch.nn as nn
 from torch import Tensor
 
@@ -99,7 +101,7 @@ class ResNet(nn.Module):
             each rounded up
     """
 
-    def __init__(self, block: type[BasicBlock | Bottleneck], layers: list[int]) -> None:
+    def __init__(self, block: type[BasicBlock | Bottleneck], layers: Sequence[int]) -> None:
         super().__init__()
         if block not in (BasicBlock, Bottleneck):
             raise ValueError(f"block must be BasicBlock or Bottleneck, not {block!r}")
@@ -108,6 +110,8 @@ class ResNet(nn.Module):
                 f"layers must say how many blocks each of the four stages has, at least one, "
                 f"e.g. [3, 4, 6, 3] for ResNet-50; got {layers!r}"
             )
+        self.block = block
+        self.layers = tuple(layers)
         self.bn_frozen = False
         self.inplanes = 64
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -164,3 +168,13 @@ class ResNet(nn.Module):
         x3 = self.layer3(x2)  # [2, 1024, 40, 52]    C4
         x4 = self.layer4(x3)  # [2, 2048, 20, 26]    C5
         return [x2, x3, x4]
+
+
+# the block and layers of each ResNet (He et al. 2015, table 1)
+RESNETS = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet101": (Bottleneck, (3, 4, 23, 3)),
+    "resnet152": (Bottleneck, (3, 8, 36, 3)),
+}

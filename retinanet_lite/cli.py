@@ -83,8 +83,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     sub.add_argument("--vertical-flip", action="store_true", help="upside down is as likely")
     data = add_data(sub)
-    data.add_argument("--split", default="trainval", help="of the VOC folder, to learn")
-    data.add_argument("--test-split", default="test", help="of the VOC folder, to measure on")
+    data.add_argument("--split", help="of the VOC folder, to learn; default: trainval")
+    data.add_argument("--test-split", help="of the VOC folder, to measure on; default: test")
     data.add_argument(
         "--validation-coco", nargs=2, metavar=("IMAGES", "JSON"), help="to measure on"
     )
@@ -110,7 +110,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub.add_argument("--json", type=Path, help="file to write the numbers to")
     sub.add_argument("--batch-size", type=int, default=8, help="images at a time")
     data = add_data(sub)
-    data.add_argument("--test-split", default="test", help="of the VOC folder")
+    data.add_argument("--test-split", help="of the VOC folder; default: test")
     data.add_argument(
         "--scenes",
         type=int,
@@ -132,7 +132,7 @@ def make_parser() -> argparse.ArgumentParser:
     sub = add(
         "anchors", commands.show_anchors, "how well the anchors fit the objects, before training"
     )
-    add_data(sub).add_argument("--split", default="trainval", help="of the VOC folder")
+    add_data(sub).add_argument("--split", help="of the VOC folder; default: trainval")
     add_anchors(sub)
     add_size(sub)
 

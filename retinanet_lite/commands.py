@@ -16,12 +16,12 @@ from torchvision.transforms.v2.functional import to_pil_image
 from torchvision.utils import draw_bounding_boxes
 
 from .anchors import Anchors
-from .backbone import BasicBlock, Bottleneck
+from .backbone import RESNETS, BasicBlock
 from .coverage import anchor_coverage
 from .data.batches import without_crowds
 from .data.folders import CocoFolder, VocFolder
 from .data.images import read_image
-from .data.scenes import ShapesDataset, test_scenes, training_scenes
+from .data.scenes import test_scenes, training_scenes
 from .data.shapes import CLASSES, walkthrough_scene
 from .data.transforms import augment, resize
 from .detector import Detector
@@ -35,14 +35,8 @@ from .training import Recipe, fit
 from .validation import look
 from .weights import load_imagenet
 
-BACKBONES = {
-    "resnet10": (BasicBlock, [1, 1, 1, 1]),
-    "resnet18": (BasicBlock, [2, 2, 2, 2]),
-    "resnet34": (BasicBlock, [3, 4, 6, 3]),
-    "resnet50": (Bottleneck, [3, 4, 6, 3]),
-    "resnet101": (Bottleneck, [3, 4, 23, 3]),
-    "resnet152": (Bottleneck, [3, 8, 36, 3]),
-}
+BACKBONES = {"resnet10": (BasicBlock, (1, 1, 1, 1)), **RESNETS}
+SPLITS = {"split": "trainval", "test_split": "test"}  # of a VOC folder, by default
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
 
@@ -54,11 +48,11 @@ def train(options: argparse.Namespace) -> None:
     """
     if options.validation_coco and not options.coco:
         raise ValueError("--validation-coco measures a training on a --coco folder: name both")
-    training_data = open_folder(options, options.split, options.coco) or training_scenes()
+    drawn = not (options.voc or options.coco)
+    training_data = open_folder(options, "split", options.coco) or training_scenes()
     validation_data = open_folder(
-        options, options.test_split, options.validation_coco, training_data.classes
+        options, "test_split", options.validation_coco, training_data.classes
     )
-    drawn = isinstance(training_data, ShapesDataset)
     if drawn:
         validation_data = test_scenes()
 
@@ -109,7 +103,7 @@ def evaluate(options: argparse.Namespace) -> None:
     Without data, on 100 drawn scenes that no training of this package uses.
     """
     detector = Detector.load(options.detector)
-    dataset = open_folder(options, options.test_split, options.coco, detector.classes)
+    dataset = open_folder(options, "test_split", options.coco, detector.classes)
     if dataset is None:
         if not set(detector.classes) <= set(CLASSES):
             raise ValueError(
@@ -214,7 +208,7 @@ def scene_of_the_notebooks() -> tuple[Path, Tensor]:
 
 def show_anchors(options: argparse.Namespace) -> None:
     """Report how well the anchors fit the objects of a data set, before any training."""
-    dataset = open_folder(options, options.split, options.coco) or test_scenes()
+    dataset = open_folder(options, "split", options.coco) or test_scenes()
     scaling = resize(options.size) if options.size else None
     print(anchor_coverage(make_anchors(options), dataset, scaling))
 
@@ -238,9 +232,16 @@ def open_folder(
     coco: list[str] | None,
     classes: tuple[str, ...] | None = None,
 ) -> Dataset | None:
-    """The data set that the options name, if they name one."""
+    """The data set that the options name, if any; `split` is the option for a VOC folder's."""
+    name = getattr(options, split)
     if options.voc:
-        return VocFolder(options.voc, split, classes=classes, on_problem=options.on_problem)
+        name = name or SPLITS[split]
+        return VocFolder(options.voc, name, classes=classes, on_problem=options.on_problem)
+    if name:
+        raise ValueError(
+            f"--{split.replace('_', '-')} {name} is a list in a VOC folder: name the folder with "
+            f"--voc. With --coco, each split is a file of its own."
+        )
     if coco:
         return CocoFolder(*coco, classes=classes, on_problem=options.on_problem)
     return None

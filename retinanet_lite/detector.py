@@ -184,11 +184,10 @@ def to_original(found: dict[str, Tensor], batch: Tensor, image: Tensor) -> dict[
 
 def architecture(model: RetinaNet) -> dict:
     """What `build` needs to make a model like this one, as plain numbers and names."""
-    stages = [getattr(model.backbone, f"layer{i}") for i in range(1, 5)]
     return {
         "num_classes": model.num_classes,
-        "block": type(stages[0][0]).__name__,
-        "layers": [len(stage) for stage in stages],
+        "block": model.backbone.block.__name__,
+        "layers": list(model.backbone.layers),
         "feature_size": model.fpn.output3.out_channels,
         "freeze_bn": model.backbone.bn_frozen,
         "anchors": {

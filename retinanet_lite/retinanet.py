@@ -4,13 +4,14 @@ Lin et al. 2017, "Focal Loss for Dense Object Detection"; walkthrough, "initiali
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 
 from .anchors import Anchors
-from .backbone import BasicBlock, Bottleneck, ResNet
+from .backbone import RESNETS, BasicBlock, Bottleneck, ResNet
 from .boxes import BBoxTransform
 from .checks import check_images
 from .detection import Detection
@@ -41,7 +42,7 @@ class RetinaNet(nn.Module):
         self,
         num_classes: int,
         block: type[BasicBlock | Bottleneck],
-        layers: list[int],
+        layers: Sequence[int],
         feature_size: int = 256,
         prior: float = 0.01,
         freeze_bn: bool = True,
@@ -161,24 +162,24 @@ class RetinaNet(nn.Module):
 
 def retinanet_resnet18(num_classes: int, **arguments) -> RetinaNet:
     """RetinaNet over ResNet-18; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, BasicBlock, [2, 2, 2, 2], **arguments)
+    return RetinaNet(num_classes, *RESNETS["resnet18"], **arguments)
 
 
 def retinanet_resnet34(num_classes: int, **arguments) -> RetinaNet:
     """RetinaNet over ResNet-34; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, BasicBlock, [3, 4, 6, 3], **arguments)
+    return RetinaNet(num_classes, *RESNETS["resnet34"], **arguments)
 
 
 def retinanet_resnet50(num_classes: int, **arguments) -> RetinaNet:
     """RetinaNet over ResNet-50, the walkthrough's; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, Bottleneck, [3, 4, 6, 3], **arguments)
+    return RetinaNet(num_classes, *RESNETS["resnet50"], **arguments)
 
 
 def retinanet_resnet101(num_classes: int, **arguments) -> RetinaNet:
     """RetinaNet over ResNet-101; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, Bottleneck, [3, 4, 23, 3], **arguments)
+    return RetinaNet(num_classes, *RESNETS["resnet101"], **arguments)
 
 
 def retinanet_resnet152(num_classes: int, **arguments) -> RetinaNet:
     """RetinaNet over ResNet-152; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, Bottleneck, [3, 8, 36, 3], **arguments)
+    return RetinaNet(num_classes, *RESNETS["resnet152"], **arguments)

@@ -3,15 +3,7 @@
 import torch
 from torchvision.models import get_model_weights
 
-from .backbone import ResNet
-
-NAMES = {
-    ("BasicBlock", (2, 2, 2, 2)): "resnet18",
-    ("BasicBlock", (3, 4, 6, 3)): "resnet34",
-    ("Bottleneck", (3, 4, 6, 3)): "resnet50",
-    ("Bottleneck", (3, 4, 23, 3)): "resnet101",
-    ("Bottleneck", (3, 8, 36, 3)): "resnet152",
-}
+from .backbone import RESNETS, ResNet
 
 
 def load_imagenet(backbone: ResNet) -> None:
@@ -23,20 +15,20 @@ def load_imagenet(backbone: ResNet) -> None:
         ValueError: if torchvision has no weights for this backbone.
         ConnectionError: if they can't be downloaded, or are damaged.
     """
-    stages = [getattr(backbone, f"layer{i}") for i in range(1, 5)]
-    shape = type(stages[0][0]).__name__, tuple(len(stage) for stage in stages)
-    if shape not in NAMES:
+    names = {resnet: name for name, resnet in RESNETS.items()}
+    shape = backbone.block, backbone.layers
+    if shape not in names:
         raise ValueError(
-            f"torchvision has ImageNet weights for {', '.join(NAMES.values())}; there are none "
-            f"for {shape[0]} with layers {list(shape[1])}. Take one of these, or train from "
-            f"random weights."
+            f"torchvision has ImageNet weights for {', '.join(RESNETS)}; there are none for "
+            f"{backbone.block.__name__} with layers {list(backbone.layers)}. Take one of these, or "
+            f"train from random weights."
         )
-    weights = get_model_weights(NAMES[shape]).IMAGENET1K_V1
+    weights = get_model_weights(names[shape]).IMAGENET1K_V1
     try:
         state = weights.get_state_dict(progress=False, check_hash=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: half a file came, or lies there
         raise ConnectionError(
-            f"the ImageNet weights of {NAMES[shape]} could not be downloaded ({error}). Without a "
+            f"the ImageNet weights of {names[shape]} could not be downloaded ({error}). Without a "
             f"network, fetch {weights.url} elsewhere and put it into "
             f"{torch.hub.get_dir()}/checkpoints; or train from random weights."
         ) from error

@@ -476,7 +476,7 @@ def test_coverage_without_data_is_that_of_drawn_scenes(capsys):
     assert isinstance(scenes, ShapesDataset)
     assert text.splitlines()[1].split()[:2] == [
         "all",
-        str(sum(len(scenes.target(i)["boxes"]) for i in range(100))),
+        str(sum(len(scenes[i][1]["boxes"]) for i in range(100))),
     ]
 
 
@@ -492,3 +492,10 @@ def test_the_trace_is_the_walkthroughs_table_of_any_network(capsys):
     )
     parameters = sum(p.numel() for p in tiny_retinanet(7).parameters())
     assert f"{parameters:,}" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize("command", ["train", "anchors"])
+@pytest.mark.parametrize("data", [[], ["--coco", "images", "some.json"]])
+def test_a_split_without_a_voc_folder_is_refused(capsys, command, data):
+    told = fails(capsys, command, *data, "--split", "train")
+    assert "--split train is a list in a VOC folder" in told and "--voc" in told

@@ -268,7 +268,7 @@ def test_a_data_set_of_scenes_is_its_seeds_scenes():
         assert torch.equal(target["boxes"], expected.boxes) and target["image_id"] == i
         assert target["boxes"].canvas_size == (64, 96)
         assert torch.equal(target["labels"], expected.labels)
-        assert torch.equal(scenes.target(i)["boxes"], expected.boxes)
+        assert torch.equal(scenes[i][1]["boxes"], expected.boxes)
     for index in (-1, 3):
         with pytest.raises(IndexError, match="has 3 images"):
             scenes[index]

@@ -9,7 +9,8 @@ import torchvision
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from retinanet_lite import BasicBlock, Bottleneck, ResNet
-from retinanet_lite.weights import NAMES, load_imagenet
+from retinanet_lite.backbone import RESNETS
+from retinanet_lite.weights import load_imagenet
 
 
 @pytest.fixture
@@ -48,12 +49,11 @@ def test_the_backbone_gives_what_torchvisions_gives(checkpoints):
             assert torch.equal(actual, expected[name])
 
 
-@pytest.mark.parametrize("shape, name", NAMES.items())
-def test_every_name_is_torchvisions_network_of_this_shape(shape, name):
-    block, layers = shape
+@pytest.mark.parametrize("name, resnet", RESNETS.items())
+def test_every_name_is_torchvisions_network_of_this_shape(name, resnet):
     with torch.device("meta"):
         theirs = getattr(torchvision.models, name)()
-        ours = ResNet({"BasicBlock": BasicBlock, "Bottleneck": Bottleneck}[block], list(layers))
+        ours = ResNet(*resnet)
     shapes = {k: v.shape for k, v in theirs.state_dict().items() if not k.startswith("fc.")}
     assert {k: v.shape for k, v in ours.state_dict().items()} == shapes
 

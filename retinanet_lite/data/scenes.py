@@ -70,10 +70,6 @@ class ShapesDataset(Dataset):
         target = {"boxes": boxes, "labels": scene.labels, "image_id": index}
         return tv_tensors.Image(scene.image), target
 
-    def target(self, index: int) -> dict:
-        """The objects of an image alone."""
-        return self[index][1]
-
 
 def training_scenes(
     size: tuple[int, int] = (128, 128), classes: tuple[str, ...] = THREE, length: int = 100_000
