@@ -289,3 +289,13 @@ def test_no_scene_to_learn_from_is_measured_on():
     assert training_scenes().classes == test_scenes().classes
     assert training_scenes()[0][0].shape == test_scenes()[0][0].shape == (3, 128, 128)
     assert test_scenes((96, 160))[0][0].shape == (3, 96, 160)
+
+
+def test_the_passes_of_one_seed_are_not_those_of_the_next():
+    passes = [
+        tuple(Stream(range(20), seed=seed).index(20 * number + i) for i in range(20))
+        for seed in range(4)
+        for number in range(4)
+    ]
+    assert all(sorted(order) == list(range(20)) for order in passes)
+    assert len(set(passes)) == len(passes)

@@ -45,7 +45,7 @@ class Stream(Dataset):
     def index(self, position: int) -> int:
         """The row of the data set that stands at a position of the stream."""
         passes, place = divmod(position, len(self.dataset))
-        return shuffled(len(self.dataset), self.seed + passes)[place]
+        return shuffled(len(self.dataset), mixed(self.seed, passes))[place]
 
     def name(self, position: int) -> str:
         """What to call the image at a position in a message."""
@@ -55,16 +55,22 @@ class Stream(Dataset):
 
     def __getitem__(self, position: int) -> tuple[Tensor, dict]:
         with torch.random.fork_rng(devices=[]):
-            # not torch.manual_seed, which sets the GPU's generator as well. PyTorch takes 32 bits
-            # of a seed; the factor sets the positions of one seed far from those of the next
-            seed = (self.seed * 0x9E3779B1 + position) % 2**32
-            torch.default_generator.manual_seed(seed)
+            # not torch.manual_seed, which sets the GPU's generator as well
+            torch.default_generator.manual_seed(mixed(self.seed, position))
             item = as_tv_tensors(*self.dataset[self.index(position)])
             if self.augmentation:
                 item = self.augmentation(*item)
         if self.scaling:
             item = self.scaling(*item)
         return item
+
+
+def mixed(seed: int, number: int) -> int:
+    """A seed for each number 0, 1, 2, …, far from those of the next `seed`.
+
+    PyTorch takes 32 bits of a seed.
+    """
+    return (seed * 0x9E3779B1 + number) % 2**32
 
 
 @lru_cache(maxsize=2)
