@@ -22,6 +22,7 @@ from retinanet_lite.learn.charts import show_coverage, show_items, show_log
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_clip, check_learning_rate
 from retinanet_lite.learn.figures import plt
+from retinanet_lite.run import read_log
 
 _ = torch.manual_seed(0)
 show_map(here="training")
@@ -340,14 +341,16 @@ except RuntimeError as error:
 # %%
 print("the checkpoint is from step", torch.load(f"{folder}/last.pt")["step"])
 again = Detector(new_model(seed=1), THREE)
-log = fit(again, training_data, recipe=short, folder=folder, progress=False)
+fit(again, training_data, recipe=short, folder=folder, progress=False)
 unbroken = Detector(new_model(), THREE)
 fit(unbroken, training_data, recipe=short, progress=False)
 pairs = zip(again.model.parameters(), unbroken.model.parameters(), strict=True)
 print("equal to the unbroken one:", all(torch.allclose(a, b, atol=1e-5) for a, b in pairs))
-print("steps in the log:", [record["step"] for record in log])
+print("steps in the log:", [record["step"] for record in read_log(f"{folder}/log.jsonl")])
 
 # %% [markdown]
+# No step is there twice. `read_log` reads the file while the training runs, too, and `show_log` draws what it read; so you can look from a second notebook.
+#
 # Another recipe in the same folder is refused, and nothing is overwritten:
 
 # %%

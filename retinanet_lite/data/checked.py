@@ -161,8 +161,9 @@ class DetectionFolder(Dataset):
         image = read_image(self.names[index])
         if tuple(image.shape[-2:]) != self._sizes[index]:
             raise ValueError(
-                f"{self.names[index]} was {words(self._sizes[index])} when its folder was opened, "
-                f"and is {words(image.shape[-2:])} now. Open the folder anew, with verify=True."
+                f"{self.names[index]} was {in_words(self._sizes[index])} when its folder was "
+                f"opened, and is {in_words(image.shape[-2:])} now. Open the folder anew, with "
+                f"verify=True."
             )
         return image, self.target(index)
 
@@ -205,8 +206,8 @@ def measured(
             return None, error.cause
         if all(side > 0 for side in image.size) and image.size != size:
             return None, (
-                f"it is {words(size)}, but {words(image.size)} by {image.source}: was it turned or "
-                f"resized after it was annotated?"
+                f"it is {in_words(size)}, but {in_words(image.size)} by {image.source}: was it "
+                f"turned or resized after it was annotated?"
             )
         return size, ""
 
@@ -249,26 +250,26 @@ def placed(
     height, width = size
     box = max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
     if min(box[2] - box[0], box[3] - box[1]) < THINNEST:
-        return None, [f"{written.box} lies outside its image, {words(size)}"]
+        return None, [f"{written.box} lies outside its image, {in_words(size)}"]
     if max(-x1, -y1, x2 - width, y2 - height) > ROUNDING:
-        return box, [f"{written.box} sticks out of its image, {words(size)}"]
+        return box, [f"{written.box} sticks out of its image, {in_words(size)}"]
     return box, []
 
 
-def words(size: Sequence[float]) -> str:
+def in_words(size: Sequence[float]) -> str:
     return f"{size[1]:g} pixels wide and {size[0]:g} high"
 
 
-def fields(value: Any) -> dict:
-    """What should be a dictionary, empty if it is none."""
+def as_dict(value: Any) -> dict:
+    """The value if it is a dictionary, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
-def whole(value: Any) -> bool:
+def is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def number(value: Any) -> float:
+def as_number(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError, OverflowError):

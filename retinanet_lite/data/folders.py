@@ -10,7 +10,15 @@ from xml.etree import ElementTree
 
 from torchvision.datasets import VOCDetection
 
-from .checked import DetectionFolder, Problem, WrittenImage, WrittenObject, fields, number, whole
+from .checked import (
+    DetectionFolder,
+    Problem,
+    WrittenImage,
+    WrittenObject,
+    as_dict,
+    as_number,
+    is_whole,
+)
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -117,7 +125,7 @@ def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:
         name=f"JPEGImages/{name}",
         path=root / "JPEGImages" / name,
         image_id=None,
-        size=(number(tree.findtext("size/height")), number(tree.findtext("size/width"))),
+        size=(as_number(tree.findtext("size/height")), as_number(tree.findtext("size/width"))),
         source=source,
         objects=list(voc_objects(tree, keep_difficult)),
         fault=fault,
@@ -126,18 +134,18 @@ def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:
 
 def voc_objects(tree: ElementTree.Element, keep_difficult: bool) -> Iterator[WrittenObject]:
     for count, node in enumerate(tree.findall("object"), start=1):
-        written = fields(VOCDetection.parse_voc_xml(node).get("object"))
+        written = as_dict(VOCDetection.parse_voc_xml(node).get("object"))
         if written.get("difficult") == "1" and not keep_difficult:
             continue
         name = written.get("name")
         name = name if isinstance(name, str) else ""  # a list, where it has two names
-        bndbox = fields(written.get("bndbox"))
+        bndbox = as_dict(written.get("bndbox"))
         corners = {side: bndbox.get(side) for side in ("xmin", "ymin", "xmax", "ymax")}
         yield WrittenObject(
             where=f"object {count} ({name})" if name else f"object {count}",
             name=name,
             box="the box " + ", ".join(f"{side} {value}" for side, value in corners.items()),
-            corners=[number(value) for value in corners.values()],
+            corners=[as_number(value) for value in corners.values()],
             fault="" if name else "it has no <name>, or several",
         )
 
@@ -200,7 +208,7 @@ def coco_content(file: Path) -> dict[str, list]:
     missing = [
         key
         for key in ("images", "annotations", "categories")
-        if not isinstance(fields(content).get(key), list)
+        if not isinstance(as_dict(content).get(key), list)
     ]
     if missing:
         raise ValueError(
@@ -212,9 +220,9 @@ def coco_content(file: Path) -> dict[str, list]:
 
 def coco_categories(file: Path, written: list) -> dict[int, str]:
     """Each category's id and name, in the order of the ids."""
-    categories = [(fields(entry).get("id"), fields(entry).get("name")) for entry in written]
+    categories = [(as_dict(entry).get("id"), as_dict(entry).get("name")) for entry in written]
     for row, (category, name) in enumerate(categories):
-        if not whole(category) or not isinstance(name, str):
+        if not is_whole(category) or not isinstance(name, str):
             raise ValueError(
                 f"categories[{row}] of {file} is {reprlib.repr(written[row])}: a category needs a "
                 f"whole number as id, and a name"
@@ -233,7 +241,7 @@ def coco_images(
     problems: list[Problem] = []
     entries: list[dict] = []
     for row, entry in enumerate(content["images"]):
-        if whole(fields(entry).get("id")) and isinstance(entry.get("file_name"), str):
+        if is_whole(as_dict(entry).get("id")) and isinstance(entry.get("file_name"), str):
             entries.append(entry)
         else:
             cause = f"images[{row}] is {reprlib.repr(entry)}, without a whole id or a file_name"
@@ -241,9 +249,9 @@ def coco_images(
     times = Counter(entry["id"] for entry in entries)
     objects: dict[int, list[WrittenObject]] = {image: [] for image in times}
     for row, entry in enumerate(content["annotations"]):
-        written = coco_object(fields(entry), row, categories)
-        image = fields(entry).get("image_id")
-        if whole(image) and image in objects:
+        written = coco_object(as_dict(entry), row, categories)
+        image = as_dict(entry).get("image_id")
+        if is_whole(image) and image in objects:
             objects[image].append(written)
         else:
             cause = f"{written.where}: no image has its image_id {reprlib.repr(image)}"
@@ -253,7 +261,7 @@ def coco_images(
             name=entry["file_name"],
             path=folder / entry["file_name"],
             image_id=entry["id"],
-            size=(number(entry.get("height")), number(entry.get("width"))),
+            size=(as_number(entry.get("height")), as_number(entry.get("width"))),
             source=file,
             objects=objects[entry["id"]],
             # nobody can say which of them the annotations are about
@@ -268,14 +276,14 @@ def coco_images(
 
 def coco_object(entry: dict, row: int, categories: dict[int, str]) -> WrittenObject:
     category, bbox = entry.get("category_id"), entry.get("bbox")
-    x, y, w, h = map(number, bbox if isinstance(bbox, list) and len(bbox) == 4 else 4 * [None])
-    name = categories.get(category, "") if whole(category) else ""
+    x, y, w, h = map(as_number, bbox if isinstance(bbox, list) and len(bbox) == 4 else 4 * [None])
+    name = categories.get(category, "") if is_whole(category) else ""
     return WrittenObject(
         where=f"annotation {reprlib.repr(entry['id'])}" if "id" in entry else f"annotations[{row}]",
         name=name,
         box=f"the bbox {reprlib.repr(bbox)}",
         corners=[x, y, x + w, y + h],
-        area=number(entry.get("area")),
+        area=as_number(entry.get("area")),
         iscrowd=bool(entry.get("iscrowd")),
         fault="" if name else f"no category has its category_id {reprlib.repr(category)}",
     )
