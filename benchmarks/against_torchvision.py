@@ -1,11 +1,11 @@
 """Train this RetinaNet and torchvision's on a VOC folder from random weights, in the same time.
 
-Both have the same backbone and 256 channels, and see images in the same order with the same
-augmentation; optimizer, learning rate and clipping are the same. Each gets as many steps as it can
-do in the given minutes, so the quicker one sees more images. pycocotools measures both on the same
-split.
+Both have the same backbone, channels and anchor sizes, and see images in the same order with the
+same augmentation; optimizer, learning rate and clipping are the same. Each gets as many steps as
+it can do in the given minutes, so the quicker one sees more images. pycocotools measures both on
+the same split.
 
-python benchmarks/against_torchvision.py FOLDER --minutes 30 --size 240 320 --backbone resnet18
+python benchmarks/against_torchvision.py FOLDER --backbone resnet10 --features 64 --anchor-size 2.5
 """
 
 import argparse
@@ -15,12 +15,15 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
+from torchvision.models import resnet
 from torchvision.models.detection import RetinaNet as TorchvisionRetinaNet
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.backbone_utils import BackboneWithFPN
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from torchvision.transforms.v2.functional import to_dtype
 
 from retinanet_lite import Detector, Recipe, RetinaNet, fit
+from retinanet_lite.anchors import Anchors
 from retinanet_lite.commands import BACKBONES
 from retinanet_lite.data.folders import VocFolder
 from retinanet_lite.data.stream import Stream
@@ -35,18 +38,25 @@ class Theirs:
     """torchvision's RetinaNet as its `retinanet_resnet50_fpn` builds it, over any ResNet."""
 
     def __init__(self, options: argparse.Namespace, classes: tuple[str, ...]) -> None:
-        body = resnet_fpn_backbone(
-            backbone_name=options.backbone,
-            weights=None,
-            norm_layer=nn.BatchNorm2d,
-            trainable_layers=5,
-            returned_layers=[2, 3, 4],
-            extra_blocks=LastLevelP6P7(256, 256),
+        block, layers = BACKBONES[options.backbone]
+        body = resnet.ResNet(getattr(resnet, block.__name__), layers)
+        backbone = BackboneWithFPN(
+            body,
+            {"layer2": "0", "layer3": "1", "layer4": "2"},
+            [planes * block.expansion for planes in (128, 256, 512)],
+            options.features,
+            LastLevelP6P7(options.features, options.features),
         )
+        bases = [options.anchor_size * 2**level for level in range(3, 8)]
+        sizes = tuple(tuple(base * 2 ** (i / 3) for i in range(3)) for base in bases)
         shorter, longer = options.size
-        self.model = TorchvisionRetinaNet(body, len(classes), min_size=shorter, max_size=longer).to(
-            options.device, memory_format=torch.channels_last
-        )
+        self.model = TorchvisionRetinaNet(
+            backbone,
+            len(classes),
+            min_size=shorter,
+            max_size=longer,
+            anchor_generator=AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes)),
+        ).to(options.device, memory_format=torch.channels_last)
         self.device = options.device
 
     def train(self, data: VocFolder, recipe: Recipe, size: tuple[int, int], workers: int) -> None:
@@ -87,7 +97,13 @@ class Ours:
     """This package's RetinaNet."""
 
     def __init__(self, options: argparse.Namespace, classes: tuple[str, ...]) -> None:
-        model = RetinaNet(len(classes), *BACKBONES[options.backbone], freeze_bn=False)
+        model = RetinaNet(
+            len(classes),
+            *BACKBONES[options.backbone],
+            feature_size=options.features,
+            freeze_bn=False,
+            anchors=Anchors(size=options.anchor_size),
+        )
         self.detector = Detector(model.to(options.device), classes, options.size)
 
     def train(self, data: VocFolder, recipe: Recipe, size: tuple[int, int], workers: int) -> None:
@@ -118,7 +134,10 @@ def main() -> None:
     parser.add_argument("voc", help="a VOC folder with the splits trainval and test")
     parser.add_argument("--minutes", type=float, default=30.0, help="of training, for each")
     parser.add_argument("--size", type=int, nargs=2, default=[240, 320])
-    parser.add_argument("--backbone", default="resnet18")
+    parser.add_argument("--backbone", choices=BACKBONES, default="resnet50")
+    parser.add_argument("--features", type=int, default=256, help="channels of the pyramid")
+    parser.add_argument("--anchor-size", type=float, default=4.0, help="base size in strides")
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--workers", type=int, default=0)
@@ -135,10 +154,13 @@ def main() -> None:
             continue
 
         def train(steps: int, kind: type = kind) -> tuple[float, Ours | Theirs]:
-            torch.manual_seed(0)
+            torch.manual_seed(options.seed)
             trained = kind(options, training.classes)
             recipe = Recipe(
-                steps=steps, batch_size=options.batch_size, learning_rate=options.learning_rate
+                steps=steps,
+                batch_size=options.batch_size,
+                learning_rate=options.learning_rate,
+                seed=options.seed,
             )
             took = seconds(lambda: trained.train(training, recipe, options.size, options.workers))
             return took, trained

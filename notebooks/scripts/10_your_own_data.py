@@ -96,8 +96,13 @@ for name in ("JPEGImages", "Annotations", "ImageSets/Main"):
     (root / name).mkdir(parents=True)
 
 
+# %% [markdown]
+# First the two files of one picture. An object is given as (class, x1, y1, x2, y2).
+
+
+# %%
 def write_voc(name, image, objects):
-    """A picture and its XML. Objects are (class, x1, y1, x2, y2); VOC counts pixels from 1."""
+    """A picture and its XML. VOC counts pixels from 1."""
     height, width = image.shape[-2:]
     Image.fromarray(image.permute(1, 2, 0).numpy()).save(root / f"JPEGImages/{name}.jpg")
     lines = ["<annotation>", f"  <filename>{name}.jpg</filename>"]
@@ -109,6 +114,11 @@ def write_voc(name, image, objects):
     (root / f"Annotations/{name}.xml").write_text("\n".join([*lines, "</annotation>"]))
 
 
+# %% [markdown]
+# Then a whole split: every picture of it, and the list of their names.
+
+
+# %%
 def write_split(split, scenes):
     names = []
     for i in range(len(scenes)):
@@ -182,29 +192,22 @@ for i in range(len(faulty)):
 
 # %%
 category_ids = {"disc": 1, "star": 7, "triangle": 4}  # ids may have gaps, and often do
-content = {
-    "images": [],
-    "annotations": [],
-    "categories": [{"id": i, "name": name} for name, i in category_ids.items()],
-}
+categories = [{"id": i, "name": name} for name, i in category_ids.items()]
+images, annotations = [], []
 for i in range(len(test)):
     name = Path(test.names[i]).name
-    content["images"].append({"id": 100 + i, "file_name": name, "width": 128, "height": 128})
+    images.append({"id": 100 + i, "file_name": name, "width": 128, "height": 128})
     target = test.target(i)
-    for box, label in zip(target["boxes"].tolist(), target["labels"].tolist(), strict=True):
-        x1, y1, x2, y2 = box
-        content["annotations"].append(
-            {
-                "id": len(content["annotations"]) + 1,
-                "image_id": 100 + i,
-                "category_id": category_ids[test.classes[label]],
-                "bbox": [x1, y1, x2 - x1, y2 - y1],
-                "area": (x2 - x1) * (y2 - y1),
-                "iscrowd": 0,
-            }
-        )
+    for (x1, y1, x2, y2), label in zip(target["boxes"].tolist(), target["labels"], strict=True):
+        annotation = {"id": len(annotations) + 1, "image_id": 100 + i, "iscrowd": 0}
+        annotation["category_id"] = category_ids[test.classes[label]]
+        annotation["bbox"] = [x1, y1, x2 - x1, y2 - y1]
+        annotation["area"] = (x2 - x1) * (y2 - y1)
+        annotations.append(annotation)
+
+content = {"images": images, "annotations": annotations, "categories": categories}
 (folder / "test.json").write_text(json.dumps(content))
-print(json.dumps(content["annotations"][0]))
+print(json.dumps(annotations[0]))
 
 # %%
 coco = CocoFolder(root / "JPEGImages", folder / "test.json")
