@@ -1,7 +1,8 @@
-# make lab        set everything up and open JupyterLab on the first notebook
-# make test       set everything up and run every test and every notebook
-# make notebooks  run the notebooks' scripts and store them as notebooks with their outputs
-# make clean      remove what the others installed
+# make lab           set everything up and open JupyterLab on the first notebook
+# make test          set everything up and run every test and every notebook
+# make test-browser  open every notebook in a real browser and move each of its controls
+# make notebooks     run the notebooks' scripts and store them as notebooks with their outputs
+# make clean         remove what the others installed
 
 PYTHON ?= python3
 VERSIONS ?= known-good.txt
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test notebooks clean
+.PHONY: lab test test-browser notebooks clean
 
 lab: $(READY)
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(AS_ROOT) $(LAB_OPTIONS)
@@ -20,6 +21,11 @@ test: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/pytest
 	$(BIN)/pytest --nbval notebooks/
+
+test-browser: $(READY)
+	$(BIN)/python -c "import playwright" 2>/dev/null || \
+		$(BIN)/python -m pip install --constraint $(VERSIONS) --editable ".[browser]"
+	$(BIN)/pytest tests/browser
 
 notebooks: $(READY)
 	$(BIN)/python notebooks/rebuild.py $(NAMES)

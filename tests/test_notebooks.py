@@ -105,7 +105,8 @@ def test_only_sliders_and_progress_bars_are_exempt_from_the_comparison(notebook)
         tags = cell.metadata.get("tags", [])
         assert set(tags) <= set(ALLOWED_TAGS)
         shows_a_bar = " fit(" in cell.source and "progress=False" not in cell.source
-        assert bool(tags) == ("interact(" in cell.source or shows_a_bar)
+        explores = re.search(r"\b(interact|explore\w*)\(", cell.source) is not None
+        assert bool(tags) == (explores or shows_a_bar)
         if tags:  # whoever can't move it sees a figure or a table all the same
             assert cells[position + 1].outputs
 

@@ -10,7 +10,6 @@
 # %%
 import matplotlib.pyplot as plt
 import torch
-from ipywidgets import FloatSlider, IntSlider, interact
 from torchvision.ops import box_iou
 
 from retinanet_lite import BasicBlock, Detector, RetinaNet, retinanet_resnet50
@@ -18,6 +17,7 @@ from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map, show_model
 from retinanet_lite.learn.exercises import check_describe, check_edges
+from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import show_detections, show_scene
 from retinanet_lite.learn.trace import trace
 from retinanet_lite.pretrained import SHAPES
@@ -89,24 +89,25 @@ print("the star:", hits[0].item())
 # The score threshold decides how sure the detector must be. Move it down to 0.05, and boxes appear that it hardly believes in. Move it to 1, and everything goes. Change the seed, and another picture is drawn.
 
 
-# %% tags=["nbval-ignore-output"]
-@interact(
-    seed=IntSlider(1, min=0, max=99, continuous_update=False),
-    threshold=FloatSlider(0.5, min=0.05, max=1.0, step=0.05, continuous_update=False),
-)
-def explore(seed, threshold):
+# %%
+def show_picture(seed, threshold):
     scene = random_scene(seed)
     detections = above(threshold, detector([scene.image])[0])
     show_detections(scene, detections, f"Which scores are above {threshold:.2f}?")
-    plt.show()
 
+
+# %% tags=["nbval-ignore-output"]
+explore(
+    show_picture,
+    seed=slider("picture", 1, 0, 99, continuous_update=False),
+    threshold=slider("score threshold", 0.5, 0.05, 1.0, 0.05, continuous_update=False),
+)
 
 # %% [markdown]
 # The same without sliders, for a page that does not run:
 
 # %%
-another = random_scene(seed=1)
-show_detections(another, above(0.5, detector([another.image])[0]), "Which scores are above 0.50?")
+show_picture(seed=1, threshold=0.5)
 
 # %% [markdown]
 # ## A detector that has learned nothing

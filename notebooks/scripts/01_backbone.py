@@ -8,7 +8,6 @@
 # %%
 import torch
 import torch.nn.functional as F
-from ipywidgets import IntSlider, interact
 from torch import nn
 
 import retinanet_lite
@@ -17,8 +16,8 @@ from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_friends_stem, check_padding_for
+from retinanet_lite.learn.explorers import choice, explore, slider
 from retinanet_lite.learn.figures import (
-    plt,
     show_features,
     show_receptive_field,
 )
@@ -372,7 +371,7 @@ show_receptive_field(scenes[0].image, influence, cell, "What does this cell of C
 FIELDS = {"C3": (8, 91), "C4": (16, 267), "C5": (32, 427)}  # stride, receptive field
 
 
-def explore(level, row, column):
+def show_field_of(level, row, column):
     stride, field = FIELDS[level]
     # strided layers look around the first pixel of their cell, so the field is centred there
     centre_x, centre_y = column * stride, row * stride
@@ -381,19 +380,18 @@ def explore(level, row, column):
     cell = torch.tensor([column, row, column + 1, row + 1]) * stride
     title = f"What does cell ({row}, {column}) of {level} see?"
     show_receptive_field(scenes[0].image, seen, cell, title)
-    plt.show()
 
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(
-    explore,
-    level=["C3", "C4", "C5"],
-    row=IntSlider(10, 0, 19, continuous_update=False),
-    column=IntSlider(5, 0, 25, continuous_update=False),
+explore(
+    show_field_of,
+    level=choice("level", ["C3", "C4", "C5"], "C3"),
+    row=slider("row", 10, 0, 19),
+    column=slider("column", 5, 0, 25),
 )
 
 # %%
-explore("C5", row=13, column=5)
+show_field_of("C5", row=13, column=5)
 
 # %% [markdown]
 # Only C5 does, with 427 pixels. C4 sees 267.

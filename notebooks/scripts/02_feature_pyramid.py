@@ -8,7 +8,6 @@
 # %%
 import torch
 import torch.nn.functional as F
-from ipywidgets import IntSlider, interact
 from torch import nn
 
 import retinanet_lite
@@ -17,7 +16,8 @@ from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map, show_pyramid
 from retinanet_lite.learn.exercises import check_count_cells, check_merge
-from retinanet_lite.learn.figures import plt, show_cells, show_features
+from retinanet_lite.learn.explorers import explore_pyramid, show_pyramid_at
+from retinanet_lite.learn.figures import show_cells, show_features
 from retinanet_lite.pretrained import SHAPES
 
 _ = torch.manual_seed(0)
@@ -235,24 +235,16 @@ show_features(scenes[0].image, maps, "What does each level hold?")
 #
 # ### Play with it
 #
-# Move the point over the image. Which cell of each level holds it, and how large is that cell beside the object under it? The square of 24 pixels is three cells wide on P3, and three quarters of a cell on P5.
-
-
-# %%
-def explore(x, y):
-    show_cells(scenes[0].image, [8, 16, 32, 64, 128], (x, y), names)
-    plt.show()
-
+# Pick a point of the image and a level. On the left is what its cell sees, the bright part. Then come the channels that fire in this cell: those that are far above what they say elsewhere on the level, the first of them drawn. Which level sees all of the house? Which channel likes the star, and what else does it like?
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(
-    explore,
-    x=IntSlider(183, 0, 831, continuous_update=False),
-    y=IntSlider(407, 0, 639, continuous_update=False),
-)
+explore_pyramid(scenes[0], trained.backbone, maps)
 
 # %%
-explore(x=240, y=152)  # the small square
+print(show_pyramid_at(scenes[0], trained.backbone, maps, x=240, y=152, level=3))
+
+# %% [markdown]
+# That is the small square, three cells of P3 wide. P3 sees more than C3 did, because what comes down from C5 has seen more.
 
 # %% [markdown]
 # ## Exercise 1 (5 min)

@@ -8,7 +8,6 @@
 # %%
 import torch
 import torch.nn.functional as F
-from ipywidgets import IntSlider, interact
 from torch import nn
 
 import retinanet_lite
@@ -17,12 +16,12 @@ from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_row_of, check_to_grid
+from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import (
     ANCHOR,
     CELL,
     OBJECT,
     add_boxes,
-    plt,
     show_features,
     show_image,
 )
@@ -293,22 +292,21 @@ def locate(row):
         row -= rows * columns * 9
 
 
-def explore(row):
+def show_row(row):
     level, i, j, a = locate(row)
     stride = 2**level
     title = f"Row {row:,} belongs to this cell: P{level}, ({i}, {j}), anchor {a}"
     ax = show_image(scenes[0].image, title)
     cell = torch.tensor([[j, i, j + 1, i + 1]]) * stride
     add_boxes(ax, cell, CELL)
-    plt.show()
 
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(explore, row=IntSlider(80_000, 0, 99_764, continuous_update=False))
+explore(show_row, row=slider("row of the list", 80_000, 0, 99_764))
 
 # %%
 print(locate(first))
-explore(first)
+show_row(first)
 
 # %% [markdown]
 # ## Exercise 1 (5 min)

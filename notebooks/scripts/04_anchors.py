@@ -7,7 +7,6 @@
 
 # %%
 import torch
-from ipywidgets import IntSlider, interact
 from torchvision.ops import box_iou
 
 import retinanet_lite
@@ -15,6 +14,7 @@ from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_anchor_shape, check_count_anchors
+from retinanet_lite.learn.explorers import explore_anchors, show_anchors_at
 from retinanet_lite.learn.figures import plt, show_anchors, show_table
 
 _ = torch.manual_seed(0)
@@ -247,32 +247,19 @@ print("of these stick out:", (fitting & outside).sum().item())
 # %% [markdown]
 # ### Play with it
 #
-# Choose a level and a cell, and see its nine anchors. The title says how well the best of them fits any object. Try to fit the heart, at (254, 488, 390, 612).
-
-
-# %%
-def explore(level, row, column):
-    stride = 2**level
-    row, column = min(row, -(-640 // stride) - 1), min(column, -(-832 // stride) - 1)
-    centre = torch.tensor([column + 0.5, row + 0.5, column + 0.5, row + 0.5]) * stride
-    cell = centre + nine * (stride / 32)
-    value, best = box_iou(cell, scene.boxes).flatten().max(dim=0)
-    name = names[best % len(names)]
-    title = f"P{level}, cell ({row}, {column}): best IoU {value:.2f}, with the {name}"
-    show_anchors(scene.image, cell, title, scene.boxes[best % len(names)])
-    plt.show()
-
+# Move the point, and see the anchors of the cell that holds it, on a level of your choice. The solid green one fits the object there best. Then change what the anchors are made of. The heart lies at (254, 488, 390, 612): which level fits it best? And can you fit the pill at (680, 592), for which none of the nine is flat enough?
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(
-    explore,
-    level=IntSlider(5, 3, 7, continuous_update=False),
-    row=IntSlider(10, 0, 79, continuous_update=False),
-    column=IntSlider(7, 0, 103, continuous_update=False),
-)
+explore_anchors(scene)
 
 # %%
-explore(level=6, row=6, column=2)
+print(show_anchors_at(scene, x=322, y=550, level=5))
+
+# %%
+print(show_anchors_at(scene, x=600, y=592, level=5, ratio=5.0))
+
+# %% [markdown]
+# The heart is no trouble. Ratios of 1/5, 1 and 5 come nearer to the pill, but then something is missing between a square and a stripe.
 
 # %% [markdown]
 # ## Exercise 1 (5 min)

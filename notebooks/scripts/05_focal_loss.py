@@ -10,7 +10,6 @@ import math
 
 import torch
 import torch.nn.functional as F
-from ipywidgets import FloatSlider, interact
 from torch import nn
 from torchvision.ops import box_iou
 
@@ -20,8 +19,16 @@ from retinanet_lite.data.batches import to_annotations, to_batch
 from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_focal, check_iou, check_targets
+from retinanet_lite.learn.explorers import (
+    explore_deltas,
+    explore_focal_loss,
+    explore_matching,
+    gather,
+    show_deltas,
+    show_focal_loss,
+    show_matching_of,
+)
 from retinanet_lite.learn.figures import (
-    plt,
     show_delta,
     show_focal_curves,
     show_matching,
@@ -107,6 +114,20 @@ show_matching(
 # %% [markdown]
 # Each mark is the centre of an anchor, or of several. The pill's anchor was negative before, so 350 are positive now, 98,768 negative, and 647 ignored as before. P7, whose anchors are larger than any object here, has no positive one, and a few ignored.
 #
+# ### Play with it
+#
+# Here is one object alone. Drag its edges, and see which anchors learn it, on which level, and what the best one has to learn; the next section says what the four targets mean. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.
+
+# %% tags=["nbval-ignore-output"]
+explore_matching(scene)
+
+# %%
+x1, y1, x2, y2 = boxes[pill].int().tolist()
+print(show_matching_of(scene, x=(x1, x2), y=(y1, y2)))
+
+# %% [markdown]
+# Alone, the pill has its one anchor as well, and it has far to go: tw and th are large.
+#
 # ## What the box learns
 #
 # A positive anchor has to become its object's box. Four numbers say how. With the anchor's centre (xa, ya), width wa and height ha, and the object's x, y, w, h:
@@ -143,6 +164,19 @@ print("the pill's tw and th:", [round(t, 1) for t in pill_targets[2:].tolist()])
 
 # %% [markdown]
 # The pill's anchor has a long way to go, and the numbers are still moderate.
+#
+# ### Play with it
+#
+# The four deltas move the box that is decoded from the star's anchor. Can you put it on the star? The targets above say how.
+
+# %% tags=["nbval-ignore-output"]
+explore_deltas(scene, anchors[STAR])
+
+# %%
+print(show_deltas(scene, anchors[STAR], *(round(t, 1) for t in target)))
+
+# %% [markdown]
+# ### The box loss
 #
 # The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond, with β = 1/9. Far off, each number pulls with the same force, however far. Close by, the pull fades. It is the mean over the four numbers of all positive anchors.
 
@@ -265,8 +299,8 @@ show_shares(
 # %%
 trained = Detector.load(SHAPES).model
 with torch.no_grad():
-    logits, _, _ = trained.predict(to_batch([scene])[0])
-p_trained = logits[0].sigmoid().clamp(1e-7, 1 - 1e-7)  # [99765, 20]
+    logits_trained = trained.predict(to_batch([scene])[0])[0][0]
+p_trained = logits_trained.sigmoid().clamp(1e-7, 1 - 1e-7)  # [99765, 20]
 
 
 def share_of_largest(entries, count):
@@ -408,29 +442,22 @@ print("of tx, ty, tw, th:              ", [round(g, 3) for g in by_deltas.tolist
 #
 # ### Play with it
 #
-# The loss on the scene's anchors, for a head that says p = π everywhere. What do γ and α change? At γ = 0 only α is left, and makes it worse than plain cross entropy: 0.25 for the few, 0.75 for the many.
-
+# Here are the entries of our scene, as the trained detector sees them. An entry without an object is called easy if its probability is under 0.1. What do γ and α do to the curve, and to who is heard? With "training" at 0 every entry says π, as before the first step. Set γ to 0, and see what drowns the objects then.
 
 # %%
-def explore(gamma, alpha, prior):
-    ones = 350 * focal(torch.tensor(prior), one, alpha, gamma)
-    zeros = (targets[kept].numel() - 350) * focal(torch.tensor(prior), zero, alpha, gamma)
-    share = (ones / (ones + zeros)).item()
-    title = f"γ = {gamma}, α = {alpha}, π = {prior}: the objects have {share:.2%} of the loss"
-    show_shares({"focal loss": {"positive": share, "negative": 1 - share}}, title)
-    plt.show()
-
+entries = gather(logits_trained[matches != -2].flatten(), targets[matches != -2].flatten())
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(
-    explore,
-    gamma=FloatSlider(2.0, min=0, max=5, step=0.5),
-    alpha=FloatSlider(0.25, min=0.05, max=0.95, step=0.05),
-    prior=FloatSlider(0.01, min=0.01, max=0.5, step=0.01),
-)
+explore_focal_loss(entries)
 
 # %%
-explore(gamma=0.0, alpha=0.25, prior=0.01)
+print("after training: ", show_focal_loss(entries))
+
+# %%
+print("before training:", show_focal_loss(entries, gamma=0.0, training=0.0))
+
+# %% [markdown]
+# Before training and without γ the easy negatives make nearly all of the loss. After training, with γ = 2, nearly nothing of it.
 
 # %% [markdown]
 # ## Exercise 1 (10 min)

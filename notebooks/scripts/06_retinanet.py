@@ -334,7 +334,7 @@ show_detections(walkthrough_scene(), detections, "What does it detect when it ha
 resnet18 = retinanet_lite.retinanet_resnet18(num_classes=20)
 
 
-def explore(height, width):
+def show_shapes(height, width):
     table = trace(resnet18, height, width, batch_size=1)
     for name in ("C3", "C5", "P3", "P7", "regression", "classification"):
         print(f"{name:15}", list(table[name].shape))
@@ -342,13 +342,13 @@ def explore(height, width):
 
 # %% tags=["nbval-ignore-output"]
 _ = interact(
-    explore,
+    show_shapes,
     height=IntSlider(640, 32, 1024, continuous_update=False),
     width=IntSlider(832, 32, 1024, continuous_update=False),
 )
 
 # %%
-explore(417, 333)
+show_shapes(417, 333)
 
 # %% [markdown]
 # ## Exercise 1 (5 min)

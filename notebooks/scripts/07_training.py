@@ -10,7 +10,6 @@ import math
 import tempfile
 
 import torch
-from ipywidgets import FloatSlider, IntSlider, interact
 from torchvision.ops import box_iou
 
 from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, anchor_coverage, evaluate, fit
@@ -21,7 +20,7 @@ from retinanet_lite.data.stream import Stream
 from retinanet_lite.learn.charts import show_coverage, show_items, show_log
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_clip, check_learning_rate
-from retinanet_lite.learn.figures import plt
+from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.run import read_log
 
 _ = torch.manual_seed(0)
@@ -284,23 +283,22 @@ show_items(shown, THREE, "What does it find in pictures it never saw?", sure)
 
 
 # %%
-def explore(picture, threshold):
+def show_picture(picture, threshold):
     item = test_data[picture]
     found = detector([item[0]])[0]
     found = {name: values[found["scores"] > threshold] for name, values in found.items()}
     show_items([item, item], THREE, f"test picture {picture}", [None, found], columns=2)
-    plt.show()
 
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(
-    explore,
-    picture=IntSlider(8, 0, 99, continuous_update=False),
-    threshold=FloatSlider(0.5, min=0.05, max=0.95, step=0.05, continuous_update=False),
+explore(
+    show_picture,
+    picture=slider("picture", 8, 0, 99),
+    threshold=slider("score threshold", 0.5, 0.05, 0.95, 0.05),
 )
 
 # %%
-explore(picture=8, threshold=0.5)
+show_picture(picture=8, threshold=0.5)
 
 # %% [markdown]
 # On the left are the true boxes, on the right what the detector says.

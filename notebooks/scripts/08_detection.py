@@ -9,7 +9,6 @@
 import math
 
 import torch
-from ipywidgets import FloatSlider, interact
 from torchvision.ops import batched_nms, box_iou
 
 import retinanet_lite
@@ -18,7 +17,8 @@ from retinanet_lite.data.shapes import CLASSES, Shape, draw, random_scene, walkt
 from retinanet_lite.detector import Detector
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_count_kept, check_decode_box, check_nms
-from retinanet_lite.learn.figures import plt, show_detections
+from retinanet_lite.learn.explorers import explore_detection, show_stages_of_detection
+from retinanet_lite.learn.figures import show_detections
 from retinanet_lite.learn.results import (
     show_above,
     show_decoding,
@@ -433,33 +433,18 @@ for a, b in zip(map(likely, together), map(likely, alone), strict=True):
 # %% [markdown]
 # ### Play with it
 #
-# Two thresholds, one scene. Lower the first until the ring is found: what else appears? Raise the second: when do boxes of one object pile up?
-
-
-# %%
-def explore(score_threshold, nms_threshold):
-    detection = retinanet_lite.Detection(score_threshold, nms_threshold=nms_threshold)
-    found = detection(logits, deltas, anchors, counts, images)[0]
-    hits = box_iou(scene.boxes, found["boxes"]) >= 0.5
-    hits &= scene.labels[:, None] == found["labels"]
-    objects = hits.any(dim=1).sum().item()
-    title = (
-        f"Which boxes stay with a score above {score_threshold:.2f} and NMS at {nms_threshold:.2f}?"
-    )
-    show_detections(scene, found, title)
-    plt.show()
-    print("objects found:", objects, "of 13")
-
+# Every stage has a number to set. Lower the score threshold until the ring is found: what else appears? Lower the top k: whose boxes go first? Raise the NMS threshold: when do boxes of one object pile up?
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(
-    explore,
-    score_threshold=FloatSlider(0.5, min=0.05, max=0.95, step=0.05, continuous_update=False),
-    nms_threshold=FloatSlider(0.5, min=0.05, max=0.95, step=0.05, continuous_update=False),
-)
+explore_detection(scene, (logits, deltas, anchors), counts)
 
 # %%
-explore(score_threshold=0.2, nms_threshold=0.5)
+_ = show_stages_of_detection(scene, (logits, deltas, anchors), counts, score_threshold=0.2)
+
+at_least = retinanet_lite.Detection(score_threshold=0.2)(logits, deltas, anchors, counts, images)[0]
+hits = box_iou(scene.boxes, at_least["boxes"]) >= 0.5
+hits &= scene.labels[:, None] == at_least["labels"]
+print("objects found:", hits.any(dim=1).sum().item(), "of 13")
 
 # %% [markdown]
 # At 0.2 the ring is there, among boxes that nobody asked for. The pill comes at no threshold.

@@ -8,7 +8,6 @@
 # %%
 import numpy as np
 import torch
-from ipywidgets import Dropdown, FloatSlider, interact
 from torchvision.ops import box_iou, nms
 
 from retinanet_lite.data.scenes import test_scenes
@@ -22,7 +21,7 @@ from retinanet_lite.learn.exercises import (
     check_match_voc,
     check_precision_and_recall,
 )
-from retinanet_lite.learn.figures import plt
+from retinanet_lite.learn.explorers import CurveWalk
 from retinanet_lite.learn.results import (
     show_average_precision,
     show_curves,
@@ -384,27 +383,16 @@ print("AP50 falls with it:", mean_average_precision(one_nms, targets, 20, [0.5])
 #
 # ### Play with it
 #
-# Choose a class and an IoU threshold. When does the curve break down? Then the boxes are not better than that.
-
+# Walk along a class's curve with the score threshold. Beside it are errors: wrong detections that have just come in, and objects that nothing finds at this threshold. Start at 1 and go down. Which hexagons come late, and what is taken for one?
 
 # %%
-def explore(name, iou_threshold):
-    curve = precision_recall(detections, targets, CLASSES.index(name), iou_threshold)
-    title = f"{name}, IoU {iou_threshold:.2f}: AP {curve.average_precision:.2f}"
-    show_average_precision(curve, title)
-    plt.show()
-    print("reaches a recall of 0.5:", bool(curve.recall.max() >= 0.5))
-
+walk = CurveWalk(items, detections, targets, CLASSES)
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(
-    explore,
-    name=Dropdown(options=CLASSES, value="star"),
-    iou_threshold=FloatSlider(0.5, min=0.5, max=0.95, step=0.05, continuous_update=False),
-)
+walk.explore("hexagon")
 
 # %%
-explore("star", iou_threshold=0.95)
+print(walk.show("hexagon", score_threshold=0.5))
 
 # %% [markdown]
 # ## Exercise 1 (5 min)

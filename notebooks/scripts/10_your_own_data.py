@@ -12,7 +12,6 @@ import warnings
 from pathlib import Path
 
 import torch
-from ipywidgets import FloatSlider, interact
 from PIL import Image
 
 from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, anchor_coverage, evaluate, fit
@@ -25,7 +24,7 @@ from retinanet_lite.data.transforms import augment
 from retinanet_lite.learn.charts import show_coverage, show_items
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_from_coco, check_to_labels
-from retinanet_lite.learn.figures import plt
+from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.pretrained import SHAPES
 
 _ = torch.manual_seed(0)
@@ -242,17 +241,16 @@ code = main(["anchors", "--voc", str(root), "--split", "train", "--size", "256",
 
 
 # %%
-def explore(size):
+def show_size(size):
     coverage = anchor_coverage(Anchors(size=size), train)
     show_coverage(coverage, f"size={size:g}: {coverage.under(0.5):.0%} of the objects under 0.5")
-    plt.show()
 
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(explore, size=FloatSlider(4, min=1, max=12, step=0.5, continuous_update=False))
+explore(show_size, size=slider("base size, strides", 4.0, 1.0, 12.0, 0.5, continuous_update=False))
 
 # %%
-explore(size=3)
+show_size(size=3)
 
 # %% [markdown]
 # With three strides every object has one.

@@ -127,11 +127,15 @@ def show_receptive_field(image: Tensor, influence: Tensor, cell: Tensor, title: 
         cell: [4], the pixels that the cell stands for, as a box.
     """
     ax = show_image(image, title)
-    seen = influence.detach().cpu() > 0
-    shade = np.zeros((*seen.shape, 4))
-    shade[..., 3] = np.where(seen, 0.0, 0.6)  # what the cell can't see is dark
-    ax.imshow(shade, extent=(0, seen.shape[1], seen.shape[0], 0))
+    add_seen(ax, influence.detach().cpu() > 0)
     add_boxes(ax, cell[None], CELL)
+
+
+def add_seen(ax: Axes, seen: Tensor) -> None:
+    """Darken the pixels that a cell can't see: `seen` is [H, W], bool."""
+    shade = np.zeros((*seen.shape, 4))
+    shade[..., 3] = np.where(seen, 0.0, 0.6)
+    ax.imshow(shade, extent=(0, seen.shape[1], seen.shape[0], 0))
 
 
 def show_cells(
@@ -215,6 +219,12 @@ def show_matching(
     )
     show_image(scene.image, title, ax)
     add_boxes(ax, scene.boxes, OBJECT | {"linewidth": 1.2})
+    add_matches(ax, anchors, matches)
+    add_level_bars(bars, matches, level_counts)
+
+
+def add_matches(ax: Axes, anchors: Tensor, matches: Tensor) -> None:
+    """The centres of the positive and the ignored anchors."""
     centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).numpy()
     hollow = {"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.6}
     ax.plot(*centres[matches == IGNORED_MATCH].T, "^", markersize=4, label="ignored", **hollow)
@@ -227,18 +237,21 @@ def show_matching(
         label="positive",
         **filled,
     )
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)
 
+
+def add_level_bars(ax: Axes, matches: Tensor, level_counts: Sequence[int]) -> None:
+    """How many anchors of each level are positive, and how many ignored."""
     names = [f"P{level}" for level in range(3, 3 + len(level_counts))]
     levels = matches.split(list(level_counts))
     positive = [(level >= 0).sum().item() for level in levels]
     ignored = [(level == IGNORED_MATCH).sum().item() for level in levels]
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)
-    ends = bars.barh(names, positive, color=POSITIVE["edgecolor"], label="positive")
-    bars.bar_label(ends, [n or "" for n in positive], label_type="center", color="white")
-    bars.barh(names, ignored, left=positive, label="ignored", **hatched(IGNORED))
-    bars.invert_yaxis()
-    bars.set(xlabel="anchors", title="… by level")
-    bars.legend()
+    ends = ax.barh(names, positive, color=POSITIVE["edgecolor"], label="positive")
+    ax.bar_label(ends, [n or "" for n in positive], label_type="center", color="white")
+    ax.barh(names, ignored, left=positive, label="ignored", **hatched(IGNORED))
+    ax.invert_yaxis()
+    ax.set(xlabel="anchors", title="… by level")
+    ax.legend()
 
 
 def hatched(style: dict) -> dict:
@@ -278,6 +291,13 @@ def show_focal_curves(gammas: Sequence[float] = (0, 0.5, 1, 2, 5)) -> None:
 def show_shares(shares: dict[str, dict[str, float]], title: str, unit: str = "share") -> None:
     """Bars from 0 to 1, one for each entry of `shares`, cut into its named parts."""
     _, ax = plt.subplots(figsize=(8, 0.9 + 0.5 * len(shares)), layout="constrained")
+    add_shares(ax, shares, title, unit)
+
+
+def add_shares(
+    ax: Axes, shares: dict[str, dict[str, float]], title: str, unit: str = "share"
+) -> None:
+    """What `show_shares` draws."""
     styles = {
         "positive": {"color": POSITIVE["edgecolor"]},
         "ignored": hatched(IGNORED),

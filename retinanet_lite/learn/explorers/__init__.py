@@ -1,0 +1,37 @@
+"""Explorers for the notebooks: each idea with sliders, drawn anew at every change.
+
+Each has a plain function beside it that draws the same figure once, for a page that does not run.
+"""
+
+from .boxes import (
+    explore_anchors,
+    explore_deltas,
+    explore_matching,
+    show_anchors_at,
+    show_deltas,
+    show_matching_of,
+)
+from .loss import explore_focal_loss, gather, show_focal_loss
+from .pyramid import explore_pyramid, show_pyramid_at
+from .results import CurveWalk, explore_detection, show_stages_of_detection
+from .widget import choice, explore, slider
+
+__all__ = [
+    "CurveWalk",
+    "choice",
+    "explore",
+    "explore_anchors",
+    "explore_deltas",
+    "explore_detection",
+    "explore_focal_loss",
+    "explore_matching",
+    "explore_pyramid",
+    "gather",
+    "show_anchors_at",
+    "show_deltas",
+    "show_focal_loss",
+    "show_matching_of",
+    "show_pyramid_at",
+    "show_stages_of_detection",
+    "slider",
+]
