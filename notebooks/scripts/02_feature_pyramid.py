@@ -235,7 +235,7 @@ show_features(scenes[0].image, maps, "What does each level hold?")
 #
 # ### Play with it
 #
-# Pick a point of the image and a level. On the left is what its cell sees, the bright part. Then come the channels that fire in this cell: those that are far above what they say elsewhere on the level, the first of them drawn. Which level sees all of the house? Which channel likes the star, and what else does it like?
+# Pick a point of the image and a level. On the left is what its cell sees, the bright part. On the right are the six channels that stand out most in this cell: how many standard deviations each is above its own mean over the level. Beyond two, the dashed line, we say that it fires. The first of them is drawn in the middle. Put the point on the star: which channel fires most there, and what else makes it fire? And does any level see all of the house?
 
 # %% tags=["nbval-ignore-output"]
 explore_pyramid(scenes[0], trained.backbone, maps)
@@ -244,7 +244,13 @@ explore_pyramid(scenes[0], trained.backbone, maps)
 print(show_pyramid_at(scenes[0], trained.backbone, maps, x=240, y=152, level=3))
 
 # %% [markdown]
-# That is the small square, three cells of P3 wide. P3 sees more than C3 did, because what comes down from C5 has seen more.
+# That is the small square, three cells of P3 wide. And the middle of the house, on the level that sees most:
+
+# %%
+print(show_pyramid_at(scenes[0], trained.backbone, maps, x=183, y=407, level=7))
+
+# %% [markdown]
+# P7 sees as many pixels as the house is high, but its cells are 128 pixels apart, and none stands just right. So no cell of this small detector sees all of the house. With more blocks, as in a ResNet-50, each would see more.
 
 # %% [markdown]
 # ## Exercise 1 (5 min)

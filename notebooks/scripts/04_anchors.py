@@ -247,7 +247,9 @@ print("of these stick out:", (fitting & outside).sum().item())
 # %% [markdown]
 # ### Play with it
 #
-# Move the point, and see the anchors of the cell that holds it, on a level of your choice. The solid green one fits the object there best. Then change what the anchors are made of. The heart lies at (254, 488, 390, 612): which level fits it best? And can you fit the pill at (680, 592), for which none of the nine is flat enough?
+# Move the point, the ×, and see the anchors of the cell that holds it (the black square), on a level of your choice. The solid green one fits best the object under the point, or the nearest to a fit if none is there. Which level suits the heart, whose middle is (322, 550)?
+#
+# The other sliders change what the anchors are made of: the base size in strides; how many scales there are from one size to its double (an octave); the ratio r, which gives anchors of 1/r, 1 and r; and where in its cell the centre (the +) stands, 0.5 being the middle. The pill's middle is (604, 598). None of the nine fits it by half. Can you find anchors that do?
 
 # %% tags=["nbval-ignore-output"]
 explore_anchors(scene)
@@ -256,10 +258,13 @@ explore_anchors(scene)
 print(show_anchors_at(scene, x=322, y=550, level=5))
 
 # %%
-print(show_anchors_at(scene, x=600, y=592, level=5, ratio=5.0))
+print(show_anchors_at(scene, x=604, y=598, level=4))
+
+# %%
+print(show_anchors_at(scene, x=604, y=598, level=4, ratio=5.0))
 
 # %% [markdown]
-# The heart is no trouble. Ratios of 1/5, 1 and 5 come nearer to the pill, but then something is missing between a square and a stripe.
+# P5 suits the heart; P4's anchors are too small for it and P6's too large. For the pill, level and ratio must both fit: P4, with a ratio of 5. But others pay for it. With this ratio the leaf, at (447, 476), which is about three times as tall as wide, has a worse anchor than before.
 
 # %% [markdown]
 # ## Exercise 1 (5 min)

@@ -116,7 +116,7 @@ show_matching(
 #
 # ### Play with it
 #
-# Here is one object alone. Drag its edges, and see which anchors learn it, on which level, and what the best one has to learn; the next section says what the four targets mean. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.
+# Here is one object alone. Move its edges with the sliders, and see which anchors learn it, and on which level. The bars at the right are the four numbers that the best anchor has to learn; the next section says what they mean. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.
 
 # %% tags=["nbval-ignore-output"]
 explore_matching(scene)
@@ -126,7 +126,7 @@ x1, y1, x2, y2 = boxes[pill].int().tolist()
 print(show_matching_of(scene, x=(x1, x2), y=(y1, y2)))
 
 # %% [markdown]
-# Alone, the pill has its one anchor as well, and it has far to go: tw and th are large.
+# Alone, too, the pill has its one anchor, kept because it is the best.
 #
 # ## What the box learns
 #
@@ -163,7 +163,7 @@ pill_targets = transform.encode(anchors[matches == pill][0], boxes[pill])
 print("the pill's tw and th:", [round(t, 1) for t in pill_targets[2:].tolist()])
 
 # %% [markdown]
-# The pill's anchor has a long way to go, and the numbers are still moderate.
+# The pill's anchor has a long way to go: these are more than twice the mean. But they are still moderate numbers.
 #
 # ### Play with it
 #
@@ -442,7 +442,9 @@ print("of tx, ty, tw, th:              ", [round(g, 3) for g in by_deltas.tolist
 #
 # ### Play with it
 #
-# Here are the entries of our scene, as the trained detector sees them. An entry without an object is called easy if its probability is under 0.1. What do γ and α do to the curve, and to who is heard? With "training" at 0 every entry says π, as before the first step. Set γ to 0, and see what drowns the objects then.
+# Here are the entries of our scene, as the trained detector sees them. An entry without an object is called easy if its probability is under 0.1, and hard otherwise. The bars say who makes the entries, the loss, and the gradient (that of the loss by the logits). What do γ and α do to the curve, and to who is heard?
+#
+# "Training" goes back in time, roughly: at 1 the logits are the trained detector's; at 0 every entry says π, as before the first step; in between they are in between. π shifts all logits, as if they had begun at this probability. Set γ to 0, and see what drowns the objects then.
 
 # %%
 entries = gather(logits_trained[matches != -2].flatten(), targets[matches != -2].flatten())
@@ -454,10 +456,13 @@ explore_focal_loss(entries)
 print("after training: ", show_focal_loss(entries))
 
 # %%
-print("before training:", show_focal_loss(entries, gamma=0.0, training=0.0))
+print("the same with γ = 0:", show_focal_loss(entries, gamma=0.0))
+
+# %%
+print("γ = 0, before training:", show_focal_loss(entries, gamma=0.0, training=0.0))
 
 # %% [markdown]
-# Before training and without γ the easy negatives make nearly all of the loss. After training, with γ = 2, nearly nothing of it.
+# With γ = 2 the easy negatives make nearly nothing of the loss, though they are nearly all of the entries. With γ = 0 they make most of it, before training and after. (α = 0.25 has its part in that: it counts an entry without an object three times as much as one with an object.)
 
 # %% [markdown]
 # ## Exercise 1 (10 min)

@@ -383,7 +383,7 @@ print("AP50 falls with it:", mean_average_precision(one_nms, targets, 20, [0.5])
 #
 # ### Play with it
 #
-# Walk along a class's curve with the score threshold. Beside it are errors: wrong detections that have just come in, and objects that nothing finds at this threshold. Start at 1 and go down. Which hexagons come late, and what is taken for one?
+# Walk along a class's curve with the score threshold. Beside it are errors: wrong detections that have just come in, and objects that nothing finds at this threshold. Start at 1 and go down. Which hexagons come late, and what is taken for one? (At most two errors of each kind are shown.)
 
 # %%
 walk = CurveWalk(items, detections, targets, CLASSES)

@@ -64,7 +64,7 @@ def show_anchors_at(
     )
     cell = torch.tensor([[column, row, column + 1, row + 1]]) * stride
     add_boxes(plt.gca(), cell, CELL)
-    plt.plot(x, y, "kx")
+    plt.plot(x, y, "kx", markersize=9, markeredgewidth=2)
     where = f"The {name} is here" if under.any() else f"No object is here; the {name} fits best"
     return (
         f"Cell ({row}, {column}) of P{level}, {stride} pixels wide, has {len(anchors)} anchors. "
@@ -111,16 +111,17 @@ def show_matching_of(
 
     ax, bars, learned = panels(11, 4.4, 2.2, 1, 1)
     show_image(scene.image, "Which anchors learn the object?", ax)
-    add_boxes(ax, box[None], OBJECT)
-    add_boxes(ax, anchors[best][None], {**CELL, "linestyle": "--"})
     add_matches(ax, anchors, matches)
+    add_boxes(ax, box[None], OBJECT | {"zorder": 3})
+    add_boxes(ax, anchors[best][None], CELL | {"linestyle": "--", "zorder": 3})
     add_level_bars(bars, matches, counts)
     add_targets(learned, targets)
     level = torch.tensor(counts).cumsum(0).gt(best).int().argmax().item() + 3
     numbers = [(matches >= 0).sum().item(), (matches == IGNORED).sum().item()]
     return (
-        f"An object of {box[2] - box[0]:.0f}×{box[3] - box[1]:.0f} pixels: {numbers[0]:,} anchors "
-        f"are positive, {numbers[1]:,} ignored, {len(anchors) - sum(numbers):,} negative. The best "
+        f"An object of {box[2] - box[0]:.0f}×{box[3] - box[1]:.0f} pixels. Anchors: "
+        f"{numbers[0]:,} positive, {numbers[1]:,} ignored, {len(anchors) - sum(numbers):,} "
+        f"negative. The best "
         f"(dashed) is on P{level}, with an IoU of {fit:.2f}."
     )
 
@@ -128,10 +129,10 @@ def show_matching_of(
 def add_targets(ax: plt.Axes, targets: Tensor) -> None:
     """The four numbers that an anchor has to learn, as bars."""
     ends = ax.barh(["tx", "ty", "tw", "th"], targets.tolist(), color=OBJECT["edgecolor"])
-    ax.bar_label(ends, [f"{value:+.1f}" for value in targets.tolist()], padding=3)
+    ax.bar_label(ends, [f"{round(value, 1) + 0.0:+.1f}" for value in targets.tolist()], padding=3)
     ax.axvline(0, color="black", linewidth=0.8)
     ax.invert_yaxis()
-    reach = max(5.0, 1.5 * targets.abs().max().item())
+    reach = max(5.0, 2 * targets.abs().max().item())
     ax.set(xlim=(-reach, reach), title="targets of the best", xlabel="delta")
 
 
@@ -141,8 +142,8 @@ def explore_matching(scene: Scene, number: int = 0) -> VBox:
     x1, y1, x2, y2 = (round(edge) for edge in scene.boxes[number].tolist())
     return explore(
         lambda **values: show_matching_of(scene, **values),
-        x=slider("left and right edge, pixels", (x1, x2), 0, width),
-        y=slider("top and bottom edge, pixels", (y1, y2), 0, height),
+        x=slider("left and right, pixels", (x1, x2), 0, width),
+        y=slider("top and bottom, pixels", (y1, y2), 0, height),
         thresholds=slider("thresholds, IoU", (0.4, 0.5), 0.0, 1.0, 0.05),
     )
 
@@ -161,7 +162,7 @@ def show_deltas(
     box = scene.boxes[number]
     decoded = transform.decode(anchor, torch.tensor([tx, ty, tw, th]))
     show_decoding(scene.image, anchor, decoded, box, "Which box do the deltas make?")
-    zoom(plt.gca(), [anchor, box], margin=0.8)
+    zoom(plt.gca(), [anchor, box], margin=1.2)
     std = transform.std.tolist()
     width, height = (anchor[2:] - anchor[:2]).tolist()
     size = torch.exp(torch.tensor([std[2] * tw, std[3] * th])).tolist()
@@ -169,8 +170,8 @@ def show_deltas(
     return (
         f"The centre moves by {std[0]:.1f} · tx · {width:.0f} = {std[0] * tx * width:+.0f} pixels "
         f"across and {std[1]:.1f} · ty · {height:.0f} = {std[1] * ty * height:+.0f} down. The "
-        f"width grows by e to the power of {std[2]:.1f} · tw = {size[0]:.2f}, the height by "
-        f"{size[1]:.2f}. IoU with the {CLASSES[scene.labels[number]]}: {iou:.2f}."
+        f"width is multiplied by e to the power of {std[2]:.1f} · tw = {size[0]:.2f}, the height "
+        f"by {size[1]:.2f}. IoU with the {CLASSES[scene.labels[number]]}: {iou:.2f}."
     )
 
 
@@ -178,8 +179,8 @@ def explore_deltas(scene: Scene, anchor: Tensor, number: int = 0) -> VBox:
     """Four sliders that move the box decoded from an anchor [4]."""
     return explore(
         lambda **values: show_deltas(scene, anchor, number=number, **values),
-        tx=slider("tx, to the right", 0.0, -6.0, 6.0, 0.1),
-        ty=slider("ty, down", 0.0, -6.0, 6.0, 0.1),
-        tw=slider("tw, wider", 0.0, -5.0, 5.0, 0.1),
-        th=slider("th, taller", 0.0, -5.0, 5.0, 0.1),
+        tx=slider("tx, to the right", 0.0, -5.0, 5.0, 0.1),
+        ty=slider("ty, down", 0.0, -5.0, 5.0, 0.1),
+        tw=slider("tw, wider", 0.0, -4.0, 4.0, 0.1),
+        th=slider("th, taller", 0.0, -4.0, 4.0, 0.1),
     )

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 from ipywidgets import VBox
 from torch import Tensor
@@ -83,17 +84,15 @@ def show_focal_loss(
         )
     curve.set(title="What does an entry cost?", xlabel="probability p", ylabel="loss", ylim=(0, 3))
     curve.legend()
-    histogram.hist(
-        p.numpy(),
-        40,
-        range=(0, 1),
-        weights=(positive + negative).numpy(),
-        color=OBJECT["edgecolor"],
-    )
+    counts, edges = np.histogram(p, 40, (0, 1), weights=positive + negative)
+    histogram.stairs(counts, edges, fill=True, baseline=0.5, color=OBJECT["edgecolor"])
     histogram.set(title="What do the entries say?", xlabel="probability p", ylabel="entries")
     histogram.set(yscale="log", ylim=(0.5, 1e7), xlim=(0, 1))
+    histogram.minorticks_off()  # they take as long as all the rest
     add_shares(heard, shares, "Who is heard?")
-    heard.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False)
+    heard.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=8
+    )
     heard.set(xlabel="")
     easy = {name: parts["easy negative"] for name, parts in shares.items()}
     return (

@@ -97,7 +97,8 @@ def show_pyramid_at(
     ends = bars.barh(names, fires[strongest].tolist(), color=DETECTION["edgecolor"])
     bars.bar_label(ends, fmt="%.1f", padding=3)
     bars.invert_yaxis()
-    bars.set(title="Which channels fire?", xlabel="standard deviations", ylabel="channel")
+    bars.axvline(2, color="black", linestyle="--", linewidth=0.8)
+    bars.set(title="Which stand out most?", xlabel="standard deviations", ylabel="channel")
     bars.set(xlim=(0, max(5.0, 1.2 * fires.max().item())))
     return (
         f"Cell ({row}, {column}) of P{level} stands for {stride}×{stride} pixels and sees "

@@ -26,6 +26,7 @@ def show_stages_of_detection(
     score_threshold: float = 0.5,
     top_k: int = 1000,
     nms_threshold: float = 0.5,
+    entries: int | None = None,
 ) -> str:
     """What the score threshold, the top k and NMS each remove.
 
@@ -33,8 +34,9 @@ def show_stages_of_detection(
         output: logits [1, N, K], deltas [1, N, 4] and anchors [N, 4], as `RetinaNet.predict` gives
             them for the scene alone.
         level_counts: how many of the N anchors each level has.
+        entries: how many there are in all, if `output` holds only some of the anchors.
     """
-    entries = output[0].numel()
+    entries = entries or output[0].numel()
 
     def boxes_with(top_k: int, nms_threshold: float) -> dict[str, Tensor]:
         detection = Detection(score_threshold, top_k, nms_threshold, max_detections=entries)
@@ -50,13 +52,15 @@ def show_stages_of_detection(
     # each covers those of its boxes that went on
     add_outlines(image, above["boxes"], NEGATIVE, "removed by top k")
     add_outlines(image, best["boxes"], IGNORED, "removed by NMS")
-    add_detections(image, {name: values[:30] for name, values in left.items()}, CLASSES)
-    image.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)
+    add_outlines(image, left["boxes"], DETECTION, "stays")
+    add_detections(image, {name: values[:20] for name, values in left.items()}, CLASSES)
+    image.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.12), ncols=3)
     names = ["entries", "score threshold", f"best {top_k} a level", "NMS"]
     ends = bars.barh(names, steps, color=DETECTION["edgecolor"])
     bars.bar_label(ends, [f"{count:,}" for count in steps], padding=3)
     bars.invert_yaxis()
     bars.set(xscale="log", xlim=(0.5, 1e9), title="How many are left after …?", xlabel="entries")
+    bars.minorticks_off()
     return (
         f"{steps[0] - steps[1]:,} entries have a score of {score_threshold:.2f} or less. Of the "
         f"{steps[1]:,} others, {steps[1] - steps[2]:,} are not among the best {top_k} of their "
@@ -75,9 +79,17 @@ def explore_detection(
     scene: Scene, output: tuple[Tensor, Tensor, Tensor], level_counts: list[int]
 ) -> VBox:
     """The thresholds and the top k on a detector's raw output, see `show_stages_of_detection`."""
+    lowest = 0.05
+    logits, deltas, anchors = output
+    # anchors that never get above the threshold need not be looked at again
+    kept = (logits[0].sigmoid() > lowest).any(dim=1)
+    counts = [level.sum().item() for level in kept.split(level_counts)]
+    some = logits[:, kept], deltas[:, kept], anchors[kept]
     return explore(
-        lambda **values: show_stages_of_detection(scene, output, level_counts, **values),
-        score_threshold=slider("score threshold", 0.5, 0.05, 0.95, 0.05),
+        lambda **values: show_stages_of_detection(
+            scene, some, counts, entries=logits.numel(), **values
+        ),
+        score_threshold=slider("score threshold", 0.5, lowest, 0.95, 0.05),
         top_k=choice("top k of each level", [1, 3, 10, 30, 100, 300, 1000], 1000),
         nms_threshold=slider("NMS threshold, IoU", 0.5, 0.0, 1.0, 0.05),
     )
@@ -153,10 +165,12 @@ class CurveWalk:
         for place in places:
             if not place.has_data():
                 place.axis("off")
+        if not ranking:
+            return f"No detection of a {name} has a score of {score_threshold:.2f}; move it down."
         return (
             f"With a score of {score_threshold:.2f} or more: {len(ranking)} detections of a "
             f"{name}, {len(wrong)} of them wrong, so precision is "
-            f"{len(found) / max(1, len(ranking)):.2f}. {len(found)} of {len(objects)} objects are "
+            f"{len(found) / len(ranking):.2f}. {len(found)} of {len(objects)} objects are "
             f"found, so recall is {len(found) / max(1, len(objects)):.2f}."
         )
 

@@ -1,5 +1,6 @@
 """What every explorer is: controls, the figure that they move, and what it says in words."""
 
+import gc
 import html
 import io
 import traceback
@@ -41,6 +42,10 @@ def explore(view: Callable[..., str | None], **controls: Widget) -> VBox:
     for control in controls.values():
         control.observe(redraw, "value")
     draw()
+    # else every tenth move would wait half a second while the garbage collector looks through all
+    # that the imports have made; from here on it looks at what is new
+    gc.collect()
+    gc.freeze()
     # at the left, or the figure would be stretched to the page's width
     return VBox([*controls.values(), figure, words], layout=Layout(align_items="flex-start"))
 
