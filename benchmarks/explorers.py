@@ -16,13 +16,13 @@ from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
 from retinanet_lite.detector import Detector
 from retinanet_lite.learn.explorers import (
     CurveWalk,
+    bin_by_logit,
     explore_anchors,
     explore_deltas,
     explore_detection,
     explore_focal_loss,
     explore_matching,
     explore_pyramid,
-    gather,
 )
 from retinanet_lite.pretrained import SHAPES
 
@@ -43,7 +43,7 @@ def explorers() -> dict[str, VBox]:
     targets = torch.zeros_like(logits[0])
     positive = matches >= 0
     targets[positive, scene.labels[matches[positive]]] = 1
-    entries = gather(logits[0, matches != -2].flatten(), targets[matches != -2].flatten())
+    entries = bin_by_logit(logits[0, matches != -2].flatten(), targets[matches != -2].flatten())
     dataset = test_scenes((640, 832), CLASSES, length=40)
     items = [dataset[i] for i in range(len(dataset))]
     detections = detector([image for image, _ in items])

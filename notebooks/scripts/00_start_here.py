@@ -86,7 +86,7 @@ print("the star:", hits[0].item())
 #
 # ### Play with it
 #
-# The score threshold decides how sure the detector must be. Move it down to 0.05, and boxes appear that it hardly believes in. Move it to 1, and everything goes. Change the seed, and another picture is drawn.
+# The score threshold decides how sure the detector must be. Move it down to 0.05, and boxes appear that it hardly believes in. Move it to 1, and everything goes. Choose another number, and another picture is drawn.
 
 
 # %%

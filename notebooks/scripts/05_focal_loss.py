@@ -20,10 +20,10 @@ from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_focal, check_iou, check_targets
 from retinanet_lite.learn.explorers import (
+    bin_by_logit,
     explore_deltas,
     explore_focal_loss,
     explore_matching,
-    gather,
     show_deltas,
     show_focal_loss,
     show_matching_of,
@@ -447,7 +447,7 @@ print("of tx, ty, tw, th:              ", [round(g, 3) for g in by_deltas.tolist
 # "Training" goes back in time, roughly: at 1 the logits are the trained detector's; at 0 every entry says π, as before the first step; in between they are in between. π shifts all logits, as if they had begun at this probability. Set γ to 0, and see what drowns the objects then.
 
 # %%
-entries = gather(logits_trained[matches != -2].flatten(), targets[matches != -2].flatten())
+entries = bin_by_logit(logits_trained[matches != -2].flatten(), targets[matches != -2].flatten())
 
 # %% tags=["nbval-ignore-output"]
 explore_focal_loss(entries)

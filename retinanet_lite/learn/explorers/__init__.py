@@ -11,7 +11,7 @@ from .boxes import (
     show_deltas,
     show_matching_of,
 )
-from .loss import explore_focal_loss, gather, show_focal_loss
+from .loss import bin_by_logit, explore_focal_loss, show_focal_loss
 from .pyramid import explore_pyramid, show_pyramid_at
 from .results import CurveWalk, explore_detection, show_stages_of_detection
 from .widget import choice, explore, slider
@@ -26,7 +26,7 @@ __all__ = [
     "explore_focal_loss",
     "explore_matching",
     "explore_pyramid",
-    "gather",
+    "bin_by_logit",
     "show_anchors_at",
     "show_deltas",
     "show_focal_loss",

@@ -18,7 +18,7 @@ BINS = 2000  # two million entries take too long for a slider; entries of like l
 Entries = tuple[Tensor, Tensor, Tensor]
 
 
-def gather(logits: Tensor, targets: Tensor) -> Entries:
+def bin_by_logit(logits: Tensor, targets: Tensor) -> Entries:
     """Entries of like logits put together.
 
     Args:
@@ -48,7 +48,7 @@ def show_focal_loss(
     """The focal loss of a scene's entries: its curve, their probabilities, and who is heard.
 
     Args:
-        entries: of a trained detector, see `gather`.
+        entries: of a trained detector, see `bin_by_logit`.
         prior: the probability π that all entries begin with.
         training: from 0, where every entry says π, to 1, where each says what it has learned.
     """

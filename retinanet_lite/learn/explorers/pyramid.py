@@ -20,9 +20,9 @@ def receptive_field(backbone: ResNet, level: int, cell: int) -> Interval:
     The same holds for columns. An interval may reach beyond the image. Image sizes must divide by
     32, so that a cell of P4 lies in just one of P5.
     """
-    stage, *modules = {7: (5, 2, 2), 6: (5, 2)}.get(level, (level, 1))
+    stage, *strides = {7: (5, 2, 2), 6: (5, 2)}.get(level, (level, 1))
     interval = (cell, cell)
-    for stride in modules:  # the pyramid's own 3×3 convolutions
+    for stride in strides:  # the pyramid's own 3×3 convolutions
         interval = looked_at(interval, 3, stride, 1)
     seen = [interval_of_stage(backbone, stage, interval)]
     while stage < 5:  # what comes down from the stage above

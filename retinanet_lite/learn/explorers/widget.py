@@ -42,7 +42,7 @@ def explore(view: Callable[..., str | None], **controls: Widget) -> VBox:
     for control in controls.values():
         control.observe(redraw, "value")
     draw()
-    # else every tenth move would wait half a second while the garbage collector looks through all
+    # else a move now and then waits half a second while the garbage collector looks through all
     # that the imports have made; from here on it looks at what is new
     gc.collect()
     gc.freeze()
