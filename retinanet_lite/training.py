@@ -153,7 +153,7 @@ def fit(
         if due(done, recipe.evaluate_every, recipe.steps):
             share_buffers(model)
             if validation_data is not None:
-                record |= evaluate(detector, validation_data, recipe.batch_size)
+                record |= evaluate(detector, validation_data, recipe.batch_size, progress)
         run.write(record, save=due(done, recipe.save_every, recipe.steps))
         bar.set_postfix(shown(run), refresh=False)
     model.eval()

@@ -7,15 +7,19 @@ from .data.batches import to_batch
 from .detector import Detector
 from .distributed import gather, rank, world_size
 from .evaluation import coco_metrics
+from .progress import progress_bar
 
 
-def evaluate(detector: Detector, dataset: Dataset, batch_size: int = 8) -> dict[str, float]:
+def evaluate(
+    detector: Detector, dataset: Dataset, batch_size: int = 8, progress: bool = True
+) -> dict[str, float]:
     """How good a detector is on a data set.
 
     Args:
         detector: it is used as for detection, whatever mode it is in.
         dataset: of (image, target), see `to_batch`. Several processes share its images.
         batch_size: images of one size that the network sees at a time.
+        progress: show a bar if it takes longer than two seconds.
 
     Returns:
         {"validation_classification", "validation_regression"}, the mean losses of an image, and
@@ -26,7 +30,7 @@ def evaluate(detector: Detector, dataset: Dataset, batch_size: int = 8) -> dict[
     """
     if len(dataset) == 0:
         raise ValueError("there is no image to measure on: the data set is empty")
-    detections, targets, losses = look(detector, dataset, batch_size)
+    detections, targets, losses = look(detector, dataset, batch_size, progress)
     losses = torch.tensor(losses).mean(dim=0).tolist()
     return {
         "validation_classification": losses[0],
@@ -37,10 +41,11 @@ def evaluate(detector: Detector, dataset: Dataset, batch_size: int = 8) -> dict[
 
 @torch.no_grad()
 def look(
-    detector: Detector, dataset: Dataset, batch_size: int = 8
+    detector: Detector, dataset: Dataset, batch_size: int = 8, progress: bool = True
 ) -> tuple[list[dict], list[dict], list[tuple[float, float]]]:
     """Detections, targets and losses of every image, in the data set's order."""
-    mine = (dataset[i] for i in range(rank(), len(dataset), world_size()))
+    rows = range(rank(), len(dataset), world_size())
+    mine = (dataset[i] for i in progress_bar(rows, len(rows), "measuring", progress))
     detections, targets, losses = [], [], []
     for originals, scaled in detector.batches(mine, batch_size):
         images, annotations = to_batch(scaled)

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
+from ..progress import progress_bar
 from .images import UnreadableImage, image_size, read_image
 
 ROUNDING = 1.0  # pixels by which a box may stick out of its image without a word
@@ -117,7 +118,8 @@ class DetectionFolder(Dataset):
         rows: list[tuple[float, ...]] = []
 
         labels = {name: label for label, name in enumerate(self.classes)}
-        for image, (size, fault) in zip(images, measured(images, verify), strict=True):
+        looked_at = zip(images, measured(images, verify), strict=True)
+        for image, (size, fault) in progress_bar(looked_at, len(images), "checking images"):
             # the objects of an image that is dropped are checked as well: all is told at once
             kept, problems = sound_objects(image, size, labels, first_pixel)
             self.problems += problems
