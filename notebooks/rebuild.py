@@ -19,6 +19,7 @@ from nbclient.exceptions import CellExecutionError
 
 HERE = Path(__file__).parent
 EXPLORER = "nbval-ignore-output"
+SETUP = "import alt_text; alt_text.store_with_figures()"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 
@@ -36,6 +37,7 @@ def rebuild(script: Path) -> Path:
         digest = hashlib.sha256(cell.source.encode()).hexdigest()[:8]
         seen[digest] = seen.get(digest, 0) + 1
         cell.id = f"{digest}-{seen[digest]}"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     client = Client(
         notebook,
         timeout=300,
@@ -43,7 +45,10 @@ def rebuild(script: Path) -> Path:
         record_timing=False,
         resources={"metadata": {"path": HERE}},
     )
-    client.execute()
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index, store_history=index > 0)
+    del notebook.cells[0]
     for cell in notebook.cells:
         if EXPLORER in cell.metadata.get("tags", []):
             cell.outputs = []  # sliders need a kernel; the cell after it shows the same figure
@@ -57,6 +62,10 @@ def rebuild(script: Path) -> Path:
 def main(prefixes: list[str]) -> int:
     os.environ.pop("MPLBACKEND", None)
     scripts = sorted((HERE / "scripts").glob("[0-9]*.py"))
+    for prefix in prefixes:
+        if not any(script.name.startswith(prefix) for script in scripts):
+            print(f"no notebook begins with {prefix}: {[s.stem for s in scripts]}", file=sys.stderr)
+            return 1
     for script in scripts:
         if prefixes and not script.name.startswith(tuple(prefixes)):
             continue

@@ -4,7 +4,7 @@ An object that no anchor overlaps by half is learned from its best anchor alone,
 "It trained, but finds nothing" is most often this. docs/anchors.md, "Which objects are covered".
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from torchvision.transforms import v2
 from .anchors import Anchors
 from .data.batches import without_crowds
 from .data.transforms import as_tv_tensors
+from .progress import progress_bar
 
 SIDES = (0, 16, 32, 64, 128, 256, 512)  # pixels: where the groups of sizes begin
 
@@ -40,7 +41,7 @@ class Coverage:
 
     @property
     def sides(self) -> Tensor:
-        """[M]: the side of the square of an object's area."""
+        """The side of the square of each object's area, [M]."""
         return self.sizes.prod(dim=1).sqrt()
 
     def under(self, iou: float, group: Tensor | None = None) -> float:
@@ -88,8 +89,8 @@ class Coverage:
                 f"- {int(small.sum())} of these are smaller than the smallest anchor "
                 f"({self.smallest:.0f} pixels): scale the images up by "
                 f"{self.smallest / side:.1f} (the detector's size), or use smaller anchors: "
-                f"Anchors(size={self.size * side / self.smallest:.1f}). The first helps more, for "
-                f"cells stay as far apart as they are."
+                f"Anchors(size={self.size * side / self.smallest:.1f}). The first helps more: "
+                f"smaller anchors stand no closer together."
             )
         if large.any():
             lines.append(
@@ -111,7 +112,8 @@ def anchor_coverage(
     anchors: Anchors,
     dataset: Dataset,
     scaling: v2.Transform | Callable | None = None,
-    indices: Iterable[int] | None = None,
+    indices: Sequence[int] | None = None,
+    progress: bool = True,
 ) -> Coverage:
     """How well anchors fit the objects of a data set.
 
@@ -121,12 +123,14 @@ def anchor_coverage(
             boxes as tv_tensors, no image is read.
         scaling: how images are scaled before the detector sees them, `detector.scaling`.
         indices: the rows of the data set to look at; by default all.
+        progress: show a bar if it takes longer than two seconds.
 
     Raises:
         ValueError: if there is not one object.
     """
     ious, levels, sizes = [], [], []
-    for index in range(len(dataset)) if indices is None else indices:
+    indices = range(len(dataset)) if indices is None else indices
+    for index in progress_bar(indices, len(indices), "looking at boxes", progress):
         boxes = scaled_boxes(dataset, index, scaling)
         if len(boxes) == 0:
             continue

@@ -69,7 +69,7 @@ class PrecisionRecall:
 
     @property
     def envelope(self) -> np.ndarray:
-        """[n]: the best precision to be had at this recall or a higher one."""
+        """The best precision to be had at each recall or a higher one, [n]."""
         return np.maximum.accumulate(self.precision[::-1])[::-1]
 
     @property

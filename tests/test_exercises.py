@@ -8,7 +8,9 @@ import jupytext
 import pytest
 import torch
 import torch.nn.functional as F
+from torchvision.ops import box_iou
 
+from retinanet_lite import Anchors
 from retinanet_lite.learn import exercises
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "notebooks" / "scripts").glob("*.py"))
@@ -33,7 +35,8 @@ EXERCISES = collect()
 
 
 def verdict(capsys, check, source, function):
-    names = {"math": math, "torch": torch, "F": F}
+    nine = Anchors().shapes[2]  # those of P5
+    names = {"math": math, "torch": torch, "F": F, "box_iou": box_iou, "nine": nine}
     exec(source, names)
     capsys.readouterr()
     getattr(exercises, check)(names[function])
@@ -47,9 +50,17 @@ def test_every_check_stands_in_a_notebook():
 
 @pytest.mark.parametrize("check, function, blank, solution", EXERCISES)
 def test_the_blank_fails(capsys, check, function, blank, solution):
-    assert verdict(capsys, check, blank, function) == (
-        "not yet: your function returns nothing so far"
-    )
+    said = verdict(capsys, check, blank, function)
+    assert said.startswith("not yet: ") and said.endswith("your function returns nothing so far")
+
+
+@pytest.mark.parametrize("check, function, blank, solution", EXERCISES)
+def test_an_answer_may_be_written_below_the_blanks_last_line(check, function, blank, solution):
+    names = {}
+    exec(f"{blank.rstrip()}\n    return 7", names)
+    arguments = re.search(rf"def {function}\((.*)\)", blank)[1].split(", ")
+    four_numbers = [1, 2, 3, 4]  # what describe and from_coco unpack
+    assert names[function](*([four_numbers] * len(list(filter(None, arguments))))) == 7
 
 
 @pytest.mark.parametrize("check, function, blank, solution", EXERCISES)
@@ -66,6 +77,7 @@ def test_an_answer_that_stops_is_told_why(capsys, check, function, blank, soluti
 STRIDES = "(8, 16, 32, 64, 128)"
 SHARED = "max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))"
 AREAS = "((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]))"
+AROUND = "((max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1])))"
 WIDER = SHARED.replace("]))", "]) + 1)")
 WIDER_AREAS = "((a[2]-a[0]+1) * (a[3]-a[1]+1) + (b[2]-b[0]+1) * (b[3]-b[1]+1))"
 # rows before P3 … P7 of 640×832, by level
@@ -87,6 +99,12 @@ DECODE = (
 NMS = (
     "o, s, t: (g := lambda left: [left[0], *g([j for j in left[1:] if o[left[0]][j] <= t])] "
     "if left else [])(sorted(range(len(s)), key=lambda i: -s[i]))"
+)
+# l is the level, nine the anchors of P5
+CENTRED = "[-w / 2, -h / 2, w / 2, h / 2]"
+BEST_LEVEL = (
+    f"w, h: max((box_iou(nine * 2**l / 32, torch.tensor([{CENTRED}])).max().item(), l) "
+    "for l in range(3, 8))[::-1]"
 )
 ENVELOPE = "sum((r[i] - (r[i - 1] if i else 0)) * max(p[i:]) for i in range(len(r)))"
 # found so far, and what detection d finds of its nearest object n
@@ -122,7 +140,8 @@ RIGHT = [
     ),
     ("check_row_of", f"l, i, j, a: {BEFORE} + 9 * (i * {COLUMNS} + j) + a"),
     ("check_anchor_shape", "b, s, r: torch.tensor([b * s / r**0.5, b * s * r**0.5])"),
-    ("check_count_anchors", f"h, w: 9 * sum(-(-h // s) * -(-w // s) for s in {STRIDES})"),
+    ("check_best_level", BEST_LEVEL),
+    ("check_best_level", f"w, h: torch.tensor((lambda {BEST_LEVEL})(w, h))"),
     ("check_iou", f"a, b: torch.tensor((n := {SHARED}) / ({AREAS} - n))"),
     ("check_targets", TARGETS),
     ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) ** 2 * math.log(q)"),
@@ -301,16 +320,39 @@ MISTAKES = [
     ("check_anchor_shape", "b, s, r: (b * s, b * s * r)", "its area is"),
     ("check_anchor_shape", "b, s, r: (b * b, b * b)", "its area is"),
     ("check_anchor_shape", "b, s, r: (b * s / r, b * s * r)", "square root"),
-    ("check_count_anchors", f"h, w: 9 * sum((h // s) * (w // s) for s in {STRIDES})", "round up"),
+    ("check_anchor_shape", "b, s, r: (round(b * s / r**0.5), round(b * s * r**0.5))", "rounded?"),
+    ("check_anchor_shape", "b, s, r: (int(b * s / r**0.5), int(b * s * r**0.5))", "rounded?"),
+    ("check_anchor_shape", "b, s, r: (round(b * s / r**0.5, 2), b * s * r**0.5)", "rounded?"),
+    ("check_best_level", f"w, h: ((a := (lambda {BEST_LEVEL})(w, h))[0] - 3, a[1])", "from 0"),
+    ("check_best_level", f"w, h: (lambda {BEST_LEVEL})(w, h)[::-1]", "are exchanged"),
+    ("check_best_level", BEST_LEVEL.replace("* 2**l / 32", ""), "of P5 for every level"),
     (
-        "check_count_anchors",
-        f"h, w: sum(-(-h // s) * -(-w // s) for s in {STRIDES})",
-        "nine anchors",
+        "check_best_level",
+        f"w, h: (3, box_iou(nine, torch.tensor([{CENTRED}])).max().item())",
+        "of P5 for every level",
+    ),
+    ("check_best_level", BEST_LEVEL.replace("/ 32", ""), "was made for stride 32"),
+    ("check_best_level", BEST_LEVEL.replace("/ 32", "/ 128"), "is four strides"),
+    ("check_best_level", BEST_LEVEL.replace("nine", "nine[::3]"), "three scales"),
+    ("check_best_level", BEST_LEVEL.replace("nine", "nine[3:6]"), "three ratios"),
+    ("check_best_level", BEST_LEVEL.replace(CENTRED, "[0, 0, w, h]"), "at the anchors' centre"),
+    ("check_best_level", BEST_LEVEL.replace(CENTRED, "[-w, -h, w, h]"), "is twice as large"),
+    (
+        "check_best_level",
+        f"w, h: (7, (lambda {BEST_LEVEL})(w, h)[1])",
+        "it is another level's",
     ),
     (
-        "check_count_anchors",
-        "h, w: 9 * sum(-(-h // s) * -(-w // s) for s in (8, 16, 32))",
-        "P3 to P5",
+        "check_best_level",
+        "w, h: (i := (lambda v: 1 / (1 / v + 1)), a := max("
+        "(i(box_iou(nine * 2**l / 32, torch.tensor([[-w / 2, -h / 2, w / 2, h / 2]])).max().item()"
+        "), l) for l in range(3, 8))) and a[::-1]",
+        "subtract it once",
+    ),
+    (
+        "check_count_cells",
+        "h, w: sum(-(-h // s) * -(-w // s) for s in (8, 16, 32, 64))",
+        "The last level is missing",
     ),
     (
         "check_iou",
@@ -327,6 +369,18 @@ MISTAKES = [
         "the area of one box alone",
     ),
     ("check_iou", f"a, b: {SHARED}", "divide it by the union"),
+    ("check_iou", f"a, b: {SHARED} / {AROUND}", "the box around both; the union"),
+    ("check_iou", f"a, b: (n := {AROUND}) / ({AREAS} - n)", "min and max are exchanged"),
+    (
+        "check_iou",
+        f"a, b: (n := {SHARED.replace('* max(0, ', '* (')}) / ({AREAS} - n)",
+        "a negative side counts as 0",
+    ),
+    (
+        "check_iou",
+        f"a, b: (n := {SHARED.replace('max(0, ', 'abs(')}) / ({AREAS} - n)",
+        "abs takes the gap",
+    ),
     (
         "check_targets",
         "a, b: (0.875, 0.0625, math.log(90 / 40), math.log(30 / 80))",
@@ -346,6 +400,28 @@ MISTAKES = [
     ("check_targets", TARGETS.replace("8.75, 0.625", "15, -2.5"), "not between edges"),
     ("check_targets", TARGETS.replace("8.75, 0.625", "35 / 9, 5 / 3"), "not the box's"),
     ("check_targets", TARGETS.replace("math.log", ""), "The logarithm is missing"),
+    ("check_targets", TARGETS.replace("log", "log2"), "the natural one"),
+    ("check_targets", TARGETS.replace(" / 0.2", ""), "tw and th are not divided"),
+    ("check_targets", TARGETS.replace("8.75, 0.625", "0.875, 0.0625"), "tx and ty are not divided"),
+    ("check_targets", TARGETS.replace("0.625", "5 / 4"), "not its width"),
+    ("check_targets", TARGETS.replace("8.75", "35 / 8"), "not its height"),
+    ("check_targets", TARGETS.replace("log", "log10"), "the natural one"),
+    (
+        "check_targets",
+        "a, b: (35 / 8, 5 / 4, math.log(90 / 80) / 0.2, math.log(30 / 40) / 0.2)",
+        "width and height are swapped",
+    ),
+    (
+        "check_targets",
+        TARGETS.replace("8.75, 0.625", "35 / 8, 5 / 4"),
+        "width and height are swapped",
+    ),
+    ("check_targets", TARGETS.replace("8.75, 0.625", "17.5, 1.25"), "Twice the way"),
+    (
+        "check_targets",
+        "a, b: (2, 10 / 3, math.log(110 / 50) / 0.2, math.log(70 / 90) / 0.2)",
+        "not centre and size",
+    ),
     (
         "check_targets",
         "a, b: (8.75, 0.625, math.log(30 / 80) / 0.2, math.log(90 / 40) / 0.2)",
@@ -369,6 +445,20 @@ MISTAKES = [
     ("check_focal", f"p, t: -{ALPHA} * {P_T} ** 2 * math.log(q)", "turns the easy entries down"),
     ("check_focal", f"p, t: -{ALPHA} * math.log({P_T})", "(1 − p_t)² is missing"),
     ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) * math.log(q)", "γ is 2"),
+    ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) ** 2 * math.log10(q)", "the natural one"),
+    ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) * 2 * math.log(q)", "* 2 doubles"),
+    ("check_focal", f"p, t: -math.log({P_T})", "That is the cross entropy"),
+    (
+        "check_focal",
+        f"p, t: -{ALPHA} * (1 - (q := 1 - p if t else p)) ** 2 * math.log(q)",
+        "p and 1 − p are exchanged",
+    ),
+    (
+        "check_focal",
+        "p, t: -0.25 * torch.where(t == 1, 1 - p, p) ** 2 * torch.log(p)",
+        "torch asks for tensors",
+    ),
+    ("check_focal", "p, t: -0.25 * (1 - p) ** 2 * torch.log(p)", "torch asks for tensors"),
     ("check_prior_bias", "p: math.log((1 - p) / p)", "The sign is turned"),
     ("check_prior_bias", "p: math.log(p)", "not eᵇ"),
     ("check_prior_bias", "p: 1 / (1 + math.exp(-p))", "You took the sigmoid"),
@@ -597,7 +687,8 @@ NEAR_MISSES = [
     ("check_anchor_shape", "b, s, r: (-b * s / r**0.5, -b * s * r**0.5)"),
     ("check_anchor_shape", "b, s, r: (0, 0)"),
     ("check_anchor_shape", "b, s, r: (b / r**0.5, b * r**0.5)"),
-    ("check_count_anchors", "h, w: 99765"),
+    ("check_best_level", "w, h: (4, 0.693)"),
+    ("check_best_level", "w, h: (3, 0.0)"),
     ("check_iou", "a, b: 0"),
     ("check_iou", f"a, b: round((n := {SHARED}) / ({AREAS} - n), 2)"),
     ("check_targets", TARGETS.replace("0.625", "0")),
@@ -627,7 +718,7 @@ NUMBERS = {
     "check_count_cells": "return one number, the count of cells",
     "check_row_of": "return one number, the row",
     "check_anchor_shape": "return two numbers, width and height",
-    "check_count_anchors": "return one number, the count of anchors",
+    "check_best_level": "return two numbers, level and IoU",
     "check_iou": "return one number, the IoU",
     "check_targets": "return four numbers, tx, ty, tw and th",
     "check_focal": "return one number, the loss",
@@ -671,12 +762,33 @@ def test_the_wrong_number_of_numbers_is_told_what_to_return(capsys, check, messa
 @pytest.mark.parametrize("check", [name for name in vars(exercises) if name.startswith("check_")])
 def test_every_check_knows_a_blank(capsys, check):
     blank = verdict(capsys, check, "def f(*_): ...", "f")
-    assert blank == "not yet: your function returns nothing so far"
+    assert blank.startswith("not yet: ") and blank.endswith("your function returns nothing so far")
 
 
-def test_a_rounded_answer_is_told_so(capsys):
-    rounded = f"a, b: round((n := {SHARED}) / ({AREAS} - n), 3)"
-    assert "rounded?" in verdict(capsys, "check_iou", f"f = lambda {rounded}", "f")
+def test_an_answer_that_returns_nothing_in_one_case_is_told_in_which(capsys):
+    only_boxes_that_meet = f"a, b: (n := {SHARED}) and n / ({AREAS} - n) or None"
+    said = verdict(capsys, "check_iou", f"f = lambda {only_boxes_that_meet}", "f")
+    assert "for [0, 0, 10, 10] and [20, 0, 30, 10] your function returns nothing" in said
+
+
+ROUNDED = {
+    "check_iou": f"a, b: round((n := {SHARED}) / ({AREAS} - n), digits)",
+    "check_targets": f"a, b: [round(t, digits) for t in (lambda {TARGETS})(a, b)]",
+    "check_focal": f"p, t: round(-{ALPHA} * (1 - {P_T}) ** 2 * math.log(q), digits)",
+    "check_best_level": f"w, h: [round(x, digits) for x in (lambda {BEST_LEVEL})(w, h)]",
+}
+
+
+@pytest.mark.parametrize("digits", [1, 2, 3, 4])
+@pytest.mark.parametrize("check, answer", ROUNDED.items())
+def test_a_rounded_answer_is_told_so(capsys, check, answer, digits):
+    source = f"digits = {digits}\nf = lambda {answer}"
+    assert "nearly right. Is something rounded?" in verdict(capsys, check, source, "f")
+
+
+def test_a_sum_of_rounded_numbers_that_is_right_to_the_digits_shown_is_told_so(capsys):
+    off = f"a, b: [t + 0.0001 for t in (lambda {TARGETS})(a, b)]"
+    assert "rounded?" in verdict(capsys, "check_targets", f"f = lambda {off}", "f")
 
 
 def test_the_message_of_the_stem_does_not_give_the_field_away(capsys):

@@ -155,6 +155,20 @@ def test_anchors_of_a_cell_are_those_of_the_package(scene):
     assert "Cell (8, 13) of P5" in said and f"the IoU is {best:.2f}" in said
 
 
+def test_a_point_near_no_object_is_told_so(scene):
+    said = show_anchors_at(scene, x=0, y=0, level=3, size=1.0, scales=1, ratio=1.0)
+    assert said.endswith("has 1 anchor. No object is near: every IoU is 0.")
+
+
+@pytest.mark.parametrize("level, size", [(3, 1.0), (5, 4.0), (7, 8.0)])
+@pytest.mark.parametrize("x, y", [(0, 0), (420, 257), (831, 639)])
+def test_the_view_of_the_anchors_is_from_half_the_image_to_twice(scene, x, y, level, size):
+    show_anchors_at(scene, x, y, level, size, scales=5, ratio=5.0)
+    (left, right), (bottom, top) = plt.gca().get_xlim(), plt.gca().get_ylim()
+    assert left <= x <= right and top <= y <= bottom
+    assert 416 <= right - left <= 1664 and 320 <= bottom - top <= 1280
+
+
 def test_an_offset_of_0_moves_the_anchors_to_the_corner(scene):
     show_anchors_at(scene, x=420, y=257, level=5, offset=0.0)
     centres = next(line for line in plt.gca().lines if line.get_marker() == "+")
@@ -180,16 +194,15 @@ def test_deltas_are_those_of_the_formula(scene):
     assert "= +20 pixels across" in said and "= -20 down" in said and "= 3.00" in said
 
 
-@pytest.mark.parametrize("gamma, alpha, prior, training", [(2, 0.25, 0.01, 1), (0, 0.6, 0.2, 0.5)])
+@pytest.mark.parametrize("gamma, alpha, prior, training", [(2, 0.25, 0.5, 1), (0, 0.6, 0.2, 0.5)])
 def test_shares_of_the_focal_loss_are_torchvisions(gamma, alpha, prior, training):
     targets = (torch.rand(200_000) < 0.05).double()
     learned = torch.randn(200_000, dtype=torch.float64) * 2 - 4 + 3 * targets
     show_focal_loss(bin_by_logit(learned, targets), gamma, alpha, prior, training)
     drawn = [bar.get_width() for bar in plt.gcf().axes[2].patches]  # [3 parts × 3 bars]
 
-    shift = math.log(prior / (1 - prior))
-    logits = shift + training * (learned - math.log(0.01 / 0.99))
-    logits.requires_grad_()
+    begun = torch.tensor(prior, dtype=torch.float64).logit()
+    logits = begun.lerp(learned, training).requires_grad_()
     losses = sigmoid_focal_loss(logits, targets, alpha, gamma)
     losses.sum().backward()
     easy = (targets == 0) & (logits.sigmoid() < 0.1)

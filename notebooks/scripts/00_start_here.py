@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 00 · Start here
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/00_start_here.ipynb)
+#
 # **In this notebook a detector finds the objects of a picture, you train another one, and you see the whole of it once, from pixels to boxes.**
 #
 # It takes about a minute on a laptop's CPU, and 20 minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
@@ -8,9 +10,18 @@
 # Run the cells one by one with Shift + Enter. A test runs them all and compares every printed line, so what you read here is what the code does.
 
 # %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
+
+# %%
 import matplotlib.pyplot as plt
 import torch
 from torchvision.ops import box_iou
+from tqdm.auto import tqdm
 
 from retinanet_lite import BasicBlock, Detector, RetinaNet, retinanet_resnet50
 from retinanet_lite.data.batches import to_batch
@@ -39,7 +50,7 @@ scene = walkthrough_scene()
 show_scene(scene, "What is in the picture, and where?")
 
 # %% [markdown]
-# A box is four numbers: x1, y1 are its left and top edge, x2, y2 its right and bottom edge. They are in pixels, x counts to the right, y counts **down**, and (0, 0) is the top left corner of the picture. A class is a whole number from 0 to 19.
+# A box is four numbers: x1, y1 are its left and top edge, x2, y2 its right and bottom edge. They are in pixels, x counts to the right, y counts **down**, and (0, 0) is the top left corner of the picture. (Pictures and grids are given as rows × columns, height first: ours is 640×832. Boxes are given as width × height.) A class is a whole number from 0 to 19.
 
 # %%
 for box, label in list(zip(scene.boxes.tolist(), scene.labels.tolist(), strict=True))[:3]:
@@ -155,11 +166,11 @@ print("probabilities from", f"{probabilities.min():.4f}", "to", f"{probabilities
 #
 # The next cell takes 60 such steps. It runs for 20 to 40 seconds.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 model.train()
 history = []
-for _step in range(60):
+for _step in tqdm(range(60)):  # tqdm shows a bar
     losses = model(images, annotations)
     optimizer.zero_grad()
     sum(losses.values()).backward()
@@ -246,7 +257,8 @@ print(" + ".join(str(count) for count in counts), "=", f"{sum(counts):,}")
 # %%
 def describe(box):
     x1, y1, x2, y2 = box
-    ...  # your turn: return centre_x, centre_y, width, height
+    # your turn: return centre_x, centre_y, width, height
+    ...
 
 
 check_describe(describe)
@@ -269,7 +281,9 @@ check_describe(describe)
 
 
 # %%
-def edges(x, y, width, height): ...  # your turn: return x1, y1, x2, y2
+def edges(x, y, width, height):
+    # your turn: return x1, y1, x2, y2
+    ...
 
 
 check_edges(edges)

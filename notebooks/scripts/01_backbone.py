@@ -1,9 +1,19 @@
 # %% [markdown]
 # # 01 · The backbone
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/01_backbone.ipynb)
+#
 # **In this notebook you build a ResNet by hand, and see a picture of 640×832 pixels become three grids of features: C3, C4 and C5.**
 #
 # About 30 seconds on a CPU, and 30 minutes to read. You need to know what a convolution is; notebook [00](00_start_here.ipynb) shows where this one leads.
+
+# %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
 import torch
@@ -27,7 +37,7 @@ _ = torch.manual_seed(0)
 show_map(here="backbone")
 
 # %% [markdown]
-# In these notebooks the images are a batch of two: the scene with the star, drawn twice as large as in notebook 00, and a second one, so that no mistake hides in a batch of one. B stands for the number of images, H and W for their height and width.
+# In these notebooks the images are a batch of two: the scene with the star, and a second one, so that no mistake hides in a batch of one. B stands for the number of images, H and W for their height and width.
 
 
 # %%
@@ -404,7 +414,9 @@ show_field_of("C5", row=13, column=5)
 
 
 # %%
-def padding_for(kernel): ...  # your turn
+def padding_for(kernel):
+    # your turn
+    ...
 
 
 check_padding_for(padding_for)
@@ -426,7 +438,9 @@ check_padding_for(padding_for)
 
 
 # %%
-def friends_stem(): ...  # your turn: return layers, field
+def friends_stem():
+    # your turn: return layers, field
+    ...
 
 
 check_friends_stem(friends_stem)

@@ -1,9 +1,19 @@
 # %% [markdown]
 # # 02 · The feature pyramid
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/02_feature_pyramid.ipynb)
+#
 # **In this notebook you bring what C5 knows back down to C3, and get the pyramid: P3 to P5, which know *what* and *where* alike, and two coarser grids, P6 and P7, for the largest objects.**
 #
 # About 20 seconds on a CPU, and 25 minutes to read. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
+
+# %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
 import torch
@@ -231,7 +241,7 @@ print(maps["P3"].shape[0], "channels")
 show_features(scenes[0].image, maps, "What does each level hold?")
 
 # %% [markdown]
-# P3 and P4 show all objects, and no longer only their outlines as C3 did in notebook 01. That is what came down from C5. On P6 and P7 there is no shape left to see, but look where P7 is bright: at the house and at the disc, the two objects that are large enough for it.
+# P3 and P4 show all objects, and no longer only their outlines as C3 did in notebook 01. That is what came down from C5. On P6 and P7 there is no shape left to see, but look where P7 is bright: at the house and at the disc, the two largest objects.
 #
 # ### Play with it
 #
@@ -261,7 +271,9 @@ print(show_pyramid_at(scenes[0], trained.backbone, maps, x=183, y=407, level=7))
 
 
 # %%
-def count_cells(height, width): ...  # your turn
+def count_cells(height, width):
+    # your turn
+    ...
 
 
 check_count_cells(count_cells)
@@ -283,7 +295,9 @@ check_count_cells(count_cells)
 
 
 # %%
-def merge(lateral, coarser): ...  # your turn
+def merge(lateral, coarser):
+    # your turn
+    ...
 
 
 check_merge(merge)

@@ -1,9 +1,19 @@
 # %% [markdown]
 # # 03 · The heads
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/03_heads.ipynb)
+#
 # **In this notebook every cell of the pyramid speaks: which classes it sees, and how to move its boxes. You turn 11,085 cells into 99,765 rows, with a reshape that is easy to get wrong.**
 #
 # About 20 seconds on a CPU, and 25 minutes to read. You need P3 to P7 from notebook [02](02_feature_pyramid.ipynb).
+
+# %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
 import torch
@@ -317,7 +327,9 @@ show_row(first)
 
 
 # %%
-def to_grid(rows, height, width): ...  # your turn
+def to_grid(rows, height, width):
+    # your turn
+    ...
 
 
 check_to_grid(to_grid)
@@ -339,7 +351,9 @@ check_to_grid(to_grid)
 
 
 # %%
-def row_of(level, i, j, anchor): ...  # your turn
+def row_of(level, i, j, anchor):
+    # your turn
+    ...
 
 
 check_row_of(row_of)

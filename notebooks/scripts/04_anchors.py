@@ -1,11 +1,22 @@
 # %% [markdown]
 # # 04 · Anchors
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/04_anchors.ipynb)
+#
 # **In this notebook you lay 99,765 boxes over an image, find the one that fits the star best, and see which objects no box fits.**
 #
 # About 20 seconds on a CPU, and 25 minutes to read. You need the order of the rows from notebook [03](03_heads.ipynb).
 
 # %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
+
+# %%
+import matplotlib.pyplot as plt
 import torch
 from torchvision.ops import box_iou
 
@@ -13,9 +24,9 @@ import retinanet_lite
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_anchor_shape, check_count_anchors
+from retinanet_lite.learn.exercises import check_anchor_shape, check_best_level
 from retinanet_lite.learn.explorers import explore_anchors, show_anchors_at
-from retinanet_lite.learn.figures import plt, show_anchors, show_table
+from retinanet_lite.learn.figures import show_anchors, show_table
 
 _ = torch.manual_seed(0)
 show_map(here="anchors")
@@ -93,11 +104,11 @@ print([round(value, 2) for value in iou.tolist()])
 print("best:", iou.argmax().item())
 
 # %% [markdown]
-# Anchor 3, the square of 128 pixels. In the list of all anchors it stands in row 95,589 + 3 = 95,592.
+# Anchor 3, the square of 128 pixels. In the list of all anchors, the nine of the star's cell begin in row 95,589 (notebook 03). So it stands in row 95,589 + 3 = 95,592.
 #
 # ## At all cells
 #
-# Now the same for every cell of P5. `meshgrid` gives for each cell its row and its column; a sum of a [20, 26, 1, 4] and a [9, 4] tensor gives each cell its nine.
+# Now the same for every cell of P5. `meshgrid` gives y and x of each cell's centre, in pixels. Then a [20, 26, 1, 4] and a [9, 4] tensor are added: where one has size 1, or lacks a dimension, it is repeated to fit the other. PyTorch calls that broadcasting, and it gives each cell its nine.
 
 # %%
 y = (torch.arange(20) + 0.5) * stride
@@ -123,7 +134,8 @@ def make_anchors(height, width):
         x = (torch.arange(-(-width // stride)) + 0.5) * stride
         y, x = torch.meshgrid(y, x, indexing="ij")
         centres = torch.stack([x, y, x, y], dim=-1)
-        levels.append((centres[:, :, None, :] + nine * (stride / 32)).reshape(-1, 4))
+        of_level = nine * (stride / 32)  # `nine` was made for P5, stride 32
+        levels.append((centres[:, :, None, :] + of_level).reshape(-1, 4))
     return torch.cat(levels)
 
 
@@ -167,18 +179,18 @@ for name, value in zip(names, best.amax(dim=1).tolist(), strict=True):
         print("no anchor reaches 0.5 on the", name)
 
 # %% [markdown]
-# Each object has its level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661.
+# Each object has its best level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661. Both reach 0.5, so the star will be learned on both.
 #
 # The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one way to get a detector that trains without complaint and never finds some of the objects. Notebook 05 has the cure.
 #
 # ## Which sizes are covered?
 #
-# We put squares of many sizes at random places, and look for each at the best IoU of all anchors. One line is the middle of 40 places, the other the worst of them.
+# We put squares of many sizes at random places, and look for each at the best IoU of all anchors. One line is the median of 40 places, the other the worst of them.
 
 
 # %%
 def fit_of_squares(anchors, side):
-    """Best IoU of a square at 40 random places: the middle of them, and the worst."""
+    """Best IoU of a square at 40 random places: the median of them, and the worst."""
     corner = torch.rand(40, 2) * torch.tensor([832.0 - side, 640.0 - side])
     squares = torch.cat([corner, corner + side], dim=1)  # [40, 4]
     best_iou = box_iou(anchors, squares).amax(dim=0)  # [40]
@@ -186,14 +198,10 @@ def fit_of_squares(anchors, side):
 
 
 sides = [8, 12, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128, 192, 256, 384, 512, 600]
-middle, worst = [], []
-for side in sides:
-    middle_fit, worst_fit = fit_of_squares(anchors, side)
-    middle.append(middle_fit)
-    worst.append(worst_fit)
+median, worst = zip(*[fit_of_squares(anchors, side) for side in sides], strict=True)
 
 _, ax = plt.subplots(figsize=(6.4, 3.2))
-ax.plot(sides, middle, "o-", label="middle of 40 places")
+ax.plot(sides, median, "o-", label="median of 40 places")
 ax.plot(sides, worst, "v--", label="worst of 40 places")
 ax.axhline(0.5, color="black", linewidth=0.8, label="0.5, enough to learn from")
 ax.set(title="How well do anchors fit a square?", xlabel="side in pixels", ylabel="best IoU")
@@ -203,19 +211,23 @@ _ = ax.legend()
 # %%
 for side, value in zip(sides, worst, strict=True):
     if side in (16, 24, 128):
-        print(f"squares of {side:3} pixels all reach 0.5: {value >= 0.5}")
+        print(f"squares of {side:3} pixels, at the worst place: {value:.2f}")
 
 # %% [markdown]
-# Squares of 24 pixels are served, squares of 16 are not. If your objects are smaller, two things help. Enlarge the images; or make the anchors smaller: `Anchors(size=2.0)` starts at 16 pixels. The second has a price, since anchors still stand 8 pixels apart, and the largest are now half as large:
+# Squares of 24 pixels reach 0.5 everywhere, squares of 16 nowhere. P3's anchors are 32 pixels wide and stand 8 pixels apart, so a square of up to 24 pixels always lies wholly inside one. What they share is then the whole square, and the IoU is side² / 32²: 0.25 for 16 pixels, 0.56 for 24.
+#
+# If your objects are smaller, two things help. Enlarge the images; or make the anchors smaller: `Anchors(size=2.0)` starts at 16 pixels. The second has a price, since the largest anchors are now half as large:
 
 # %%
 small_anchors = retinanet_lite.Anchors(size=2.0)(images)
-for side in (16, 24):
+for side in (16, 24, 600):
     for name, boxes in [("size=4", anchors), ("size=2", small_anchors)]:
-        middle_fit, worst_fit = fit_of_squares(boxes, side)
-        print(f"{side} pixels, {name}: half reach 0.5 {middle_fit >= 0.5}, all {worst_fit >= 0.5}")
+        median_fit, worst_fit = fit_of_squares(boxes, side)
+        print(f"{side:3} pixels, {name}: median {median_fit:.2f}, worst {worst_fit:.2f}")
 
 # %% [markdown]
+# Squares of 16 pixels now reach 0.5 at more than half of the places. Those of 600 pixels no longer do.
+#
 # ## Why + 0.5?
 #
 # Other implementations leave out the 0.5: their anchors stand on the corners of the cells. Each anchor is then moved by half a cell. How much is that?
@@ -247,9 +259,9 @@ print("of these stick out:", (fitting & outside).sum().item())
 # %% [markdown]
 # ### Play with it
 #
-# Move the point, the ×, and see the anchors of the cell that holds it (the black square), on a level of your choice. The solid green one fits best the object under the point, or the nearest to a fit if none is there. Which level suits the heart, whose middle is (322, 550)?
+# Move the point, the ×, and see the anchors of the cell that holds it (the black square), on a level of your choice. The solid green anchor is the one that fits the object under the point best. If no object is there, the object that the anchors fit best is taken. Which level suits the heart, whose middle is (322, 550)?
 #
-# The other sliders change what the anchors are made of: the base size in strides; how many scales there are from one size to its double (an octave); the ratio r, which gives anchors of 1/r, 1 and r; and where in its cell the centre (the +) stands, 0.5 being the middle. The pill's middle is (604, 598). None of the nine fits it by half. Can you find anchors that do?
+# The other sliders change what the anchors are made of: the base size in strides; how many scales there are from one size to its double (an octave); the ratio r, which gives anchors of 1/r, 1 and r; and where in its cell the centre (the +) stands, 0.5 being the middle. The pill's middle is (604, 598). None of the nine reaches an IoU of 0.5. Can you find anchors that do?
 
 # %% tags=["nbval-ignore-output"]
 explore_anchors(scene)
@@ -264,18 +276,29 @@ print(show_anchors_at(scene, x=604, y=598, level=4))
 print(show_anchors_at(scene, x=604, y=598, level=4, ratio=5.0))
 
 # %% [markdown]
-# P5 suits the heart; P4's anchors are too small for it and P6's too large. For the pill, level and ratio must both fit: P4, with a ratio of 5. But others pay for it. With this ratio the leaf, at (447, 476), which is about three times as tall as wide, has a worse anchor than before.
+# P5 suits the heart best, with an IoU of 0.70. P4 would do, with 0.61; P6's anchors are too large, with 0.26. (The table above has the same numbers.) For the pill, level and ratio must both fit: P4, with a ratio of 5. But others pay for it:
+
+# %%
+for ratio in (2.0, 5.0):
+    made = retinanet_lite.Anchors(ratios=(1 / ratio, 1, ratio))(images)
+    fits = box_iou(made, scene.boxes)
+    best_fit = dict(zip(names, fits.amax(dim=0).tolist(), strict=True))
+    enough = (fits.amax(dim=1) >= 0.5).sum().item()
+    fit_of = ", ".join(f"{name} {best_fit[name]:.2f}" for name in ("pill", "leaf", "bolt"))
+    print(f"ratio {ratio:g}: best IoU of {fit_of}; {enough} anchors fit an object at 0.5")
 
 # %% [markdown]
 # ## Exercise 1 (5 min)
 #
-# Write `anchor_shape(base, scale, ratio)`: the width and height of an anchor, when ratio is height divided by width and the area is (scale · base)².
+# Without looking back, write `anchor_shape(base, scale, ratio)`: the width and height of an anchor, when ratio is height divided by width and the area is (scale · base)².
 #
 # *Hint: two equations, w · h = (scale · base)² and h / w = ratio.*
 
 
 # %%
-def anchor_shape(base, scale, ratio): ...  # your turn: return width, height
+def anchor_shape(base, scale, ratio):
+    # your turn: return width, height
+    ...
 
 
 check_anchor_shape(anchor_shape)
@@ -290,34 +313,38 @@ check_anchor_shape(anchor_shape)
 # ```
 # </details>
 #
-# ## Exercise 2 (5 min)
+# ## Exercise 2 (10 min)
 #
-# How many anchors does an image of 417×333 have? Write `count_anchors(height, width)`.
+# Which level suits a box of a given size, if a cell's centre lies right in its middle? Write `best_level(width, height)`: it returns the level, 3 to 7, and the best IoU that one of the level's nine anchors reaches. Then try it on the pill, 168×24 pixels. Is it its place that is bad, or its shape?
 #
-# *Hint: a level has ⌈H / stride⌉ rows.*
+# *Hint: put the box around (0, 0), where `nine` is. `nine` was made for P5; the function above shows how to scale it. `box_iou` does the rest; it takes two tensors of boxes, [n, 4] and [m, 4].*
 
 
 # %%
-def count_anchors(height, width): ...  # your turn
+def best_level(width, height):
+    # your turn: return level, iou
+    ...
 
 
-check_count_anchors(count_anchors)
+check_best_level(best_level)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def count_anchors(height, width):
-#     strides = [8, 16, 32, 64, 128]
-#     return sum(9 * -(-height // s) * -(-width // s) for s in strides)
+# def best_level(width, height):
+#     box = torch.tensor([[-width / 2, -height / 2, width / 2, height / 2]])
+#     fits = [box_iou(nine * 2**level / 32, box).max().item() for level in range(3, 8)]
+#     return 3 + fits.index(max(fits)), max(fits)
 # ```
 #
-# `count_anchors(417, 333)` is 27,009.
+# `best_level(168, 24)` is P4 with an IoU of 0.36, which is no more than the pill has in the scene. So it is the shape.
 # </details>
 #
 # ## What others do
 #
-# - torchvision leaves out the 0.5, cuts the sizes to whole pixels and rounds the corners, and takes as stride the padded image's size divided by the grid's, rounded down.
+# - torchvision leaves out the 0.5, cuts the sizes to whole pixels, and rounds the corners.
+# - Its strides differ, too: a level's is the padded image's size divided by the grid's, rounded down.
 # - detectron2 leaves out the 0.5 too, and orders the nine by size first.
 #
 # ## What to remember

@@ -1,12 +1,23 @@
 # %% [markdown]
 # # 05 · The focal loss
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/05_focal_loss.ipynb)
+#
 # **In this notebook you decide what each of 99,765 anchors learns: 350 an object, 98,768 that there is none, and 647 nothing. And you see why the 350 would drown without the focal loss.**
 #
 # About 20 seconds on a CPU, and 40 minutes to read; it is the heart of RetinaNet. You need the anchors of notebook [04](04_anchors.ipynb), and logits from notebook [03](03_heads.ipynb).
 
 # %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
+
+# %%
 import math
+from collections import Counter
 
 import torch
 import torch.nn.functional as F
@@ -54,7 +65,7 @@ print("anchors", shape(anchors), "objects", shape(boxes))
 # %% [markdown]
 # ## How well do two boxes agree?
 #
-# **IoU**, intersection over union, once by hand, for the star and its anchor. The shared part begins where the later of the two begins, and ends where the first of them ends:
+# The IoU of notebook 04, by hand now, for the star and its anchor. The shared part begins where the later of the two begins, and ends where the first of them ends:
 
 # %%
 (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = anchors[STAR].tolist(), boxes[0].tolist()
@@ -94,11 +105,13 @@ for number, label in enumerate(labels.tolist()):
 # %% [markdown]
 # ### The pill
 #
-# The pill gets none. It stands in the data, a detector that misses it is marked down, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. The package does this by default (`keep_best=True`); with `keep_best=False` it follows the paper and the original (the public `pytorch-retinanet`) to the letter.
+# The pill gets none. It stands in the data, a detector that misses it is marked down, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. (Should two objects have the same one, it goes to the one that it overlaps more, and the other may have none.) The package does this by default (`keep_best=True`); with `keep_best=False` it follows the paper and the original (the public `pytorch-retinanet`) to the letter.
 
 # %%
 pill = labels.tolist().index(CLASSES.index("pill"))
-print("the pill's best IoU:", round(iou[:, pill].max().item(), 2))
+pill_best = iou[:, pill].max()
+print("the pill's best IoU:", round(pill_best.item(), 2))
+print("anchors that reach it:", (iou[:, pill] == pill_best).sum().item())
 for keep_best in (False, True):
     matches = retinanet_lite.match_anchors(anchors, boxes, keep_best=keep_best)
     found = [(matches >= 0).sum().item(), (matches == pill).sum().item()]
@@ -116,7 +129,7 @@ show_matching(
 #
 # ### Play with it
 #
-# Here is one object alone. Move its edges with the sliders, and see which anchors learn it, and on which level. The bars at the right are the four numbers that the best anchor has to learn; the next section says what they mean. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.
+# Here is one object alone, the blue box; what the picture shows elsewhere does not count. Move its edges with the sliders, and see which anchors learn it, and on which level. The bars at the right are the four numbers that the best anchor has to learn; the next section says what they mean. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.
 
 # %% tags=["nbval-ignore-output"]
 explore_matching(scene)
@@ -132,10 +145,10 @@ print(show_matching_of(scene, x=(x1, x2), y=(y1, y2)))
 #
 # A positive anchor has to become its object's box. Four numbers say how. With the anchor's centre (xa, ya), width wa and height ha, and the object's x, y, w, h:
 #
-# - tx = (x − xa) / wa and ty = (y − ya) / ha: the shift, measured in anchors;
-# - tw = log(w / wa) and th = log(h / ha): the stretch. The logarithm makes twice as wide and half as wide equally far from 0.
+# - tx = (x − xa) / wa / 0.1 and ty = (y − ya) / ha / 0.1: the shift, measured in widths and heights of the anchor;
+# - tw = log(w / wa) / 0.2 and th = log(h / ha) / 0.2: the stretch. The logarithm makes twice as wide and half as wide equally far from 0.
 #
-# Then tx and ty are divided by 0.1, tw and th by 0.2, which makes all four about as large as 1. (The mean sizes over the positive anchors of our scene are printed below.)
+# The divisions by 0.1 and 0.2 make all four about as large as 1. (The mean sizes over the positive anchors of our scene are printed below.)
 
 # %%
 x, y, w, h = (bx1 + bx2) / 2, (by1 + by2) / 2, bx2 - bx1, by2 - by1
@@ -160,10 +173,10 @@ wanted = transform.encode(
 )  # one row per positive anchor
 print("mean sizes:  ", [round(size, 1) for size in wanted.abs().mean(dim=0).tolist()])
 pill_targets = transform.encode(anchors[matches == pill][0], boxes[pill])
-print("the pill's tw and th:", [round(t, 1) for t in pill_targets[2:].tolist()])
+print("the pill's:  ", [round(t, 1) for t in pill_targets.tolist()])
 
 # %% [markdown]
-# The pill's anchor has a long way to go: these are more than twice the mean. But they are still moderate numbers.
+# The pill's anchor has a long way to go. Five anchors fit the pill equally well, and the first of them keeps it, at the pill's left end. So tx is large; tw and th are, since the anchor is shorter than the pill and less flat. All three are more than twice the mean, but still moderate numbers.
 #
 # ### Play with it
 #
@@ -178,7 +191,7 @@ print(show_deltas(scene, anchors[STAR], *(round(t, 1) for t in target)))
 # %% [markdown]
 # ### The box loss
 #
-# The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond, with β = 1/9. Far off, each number pulls with the same force, however far. Close by, the pull fades. It is the mean over the four numbers of all positive anchors.
+# The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond. β = 1/9 is a convention. Far off, the gradient is the same however far: each number pulls with full force. Close by, the pull fades. The box loss is the mean over the four numbers of all positive anchors.
 
 # %%
 d = torch.tensor([-1.0, -0.05, 0.0, 0.05, 1.0])
@@ -204,7 +217,7 @@ print("entries:", f"{targets[kept].numel():,}", "of them 1:", int(targets[kept].
 #
 # How wrong is an entry? Let p be the probability that the head gives the class, and **p_t** the probability that it gives to the *truth*: p where the target is 1, and 1 − p where it is 0. The usual loss is the **cross entropy**, −log(p_t): 0 for p_t = 1, and large when the truth was thought unlikely.
 #
-# The entries' losses are summed, and the sum is divided by the number of positive anchors (or by 1 if there are none). So an image with many objects does not weigh more than one with few.
+# The entries' losses are summed, and the sum is divided by the number of positive anchors (or by 1 if there are none). So an image with many objects does not weigh more than one with few. Last, the mean over the images of the batch is taken.
 #
 # Suppose a head without opinion: it says p = 0.5 everywhere.
 
@@ -270,6 +283,8 @@ for name, target in [("easy: nothing there, p = 0.01", zero), ("hard: a star, p 
 show_focal_curves()
 
 # %% [markdown]
+# γ = 0 is the cross entropy, and each larger γ takes more from the easy entries at the right. At p_t = 0.8, γ = 2 leaves (1 − 0.8)² = 1/25 of the cost; at p_t = 0.1 it leaves 0.9² = 81%.
+#
 # On the scene, with the prior:
 
 # %%
@@ -290,11 +305,11 @@ show_shares(
 )
 
 # %% [markdown]
-# Now the objects are heard. Last, the mean over the images of the batch is taken.
+# Now the objects are heard.
 #
 # ### Later, in training
 #
-# That was the first step. Later nearly all entries are easy, and a few are hard: a disc that looks like a hexagon, an anchor that half covers a star. Which of them does the loss listen to? Take the small trained detector of notebook 00, on this scene. We sort the terms of all entries, largest first, and ask how much of the sum the hundred largest make.
+# That was the first step. Later nearly all entries are easy, and a few are hard. Which of them does the loss listen to? Take the small trained detector of notebook 00, on this scene. We sort the terms of all entries, largest first, and ask how much of the sum the hundred largest make.
 
 # %%
 trained = Detector.load(SHAPES).model
@@ -313,7 +328,7 @@ hard = {
     "focal loss": share_of_largest(focal(p_trained, targets), 100),
 }
 for name, share in hard.items():
-    print(f"{name:13}: the hundred hardest make more than half of the loss: {share > 0.5}")
+    print(f"{name:13}: the hundred hardest make {share:.0%}")
 show_shares(
     {name: {"the hundred hardest": s, "all others": 1 - s} for name, s in hard.items()},
     "Who speaks in the loss of a trained detector?",
@@ -321,7 +336,20 @@ show_shares(
 )
 
 # %% [markdown]
-# A hundred of two million entries. To cross entropy they are a murmur in a crowd of easy ones. The focal loss hears little else, and that is its name: it focuses on what is still wrong.
+# A hundred of two million entries. They make about a fifth of the cross entropy, and nearly all of the focal loss. Hence its name: it focuses on what is still wrong. What is that here? We count the hundred by the class of the entry, and by the object that its anchor overlaps most.
+
+# %%
+terms = focal(p_trained, targets).where(kept[:, None], 0.0)
+kinds = Counter()
+for entry in terms.flatten().topk(100).indices.tolist():
+    object_under = labels[best_object[entry // 20]]
+    kinds[f"{CLASSES[entry % 20]} on the {CLASSES[object_under]}"] += 1
+most = kinds.most_common(4)
+print("the four most frequent:", sorted(name for name, _ in most))
+print("they are more than three quarters:", sum(count for _, count in most) > 75)
+
+# %% [markdown]
+# These are the failures that notebook 00 showed: the ring, cut off by the border, was taken for a moon, and the gear was a flower as well.
 #
 # ## On logits
 #
@@ -338,7 +366,7 @@ retinanet_lite.focal_loss(logit, one).backward()
 print("ours:    gradient", round(logit.grad.item(), 3))
 
 # %% [markdown]
-# The clamp cuts the gradient off just where it is needed most: from such an anchor the object is not learned at all. The package computes everything from logarithms of sigmoids. With the logit x, and s = x where the target is 1, s = −x where it is 0:
+# The clamp cuts the gradient off just where it is needed most: from such an anchor the object is not learned at all. Without it the gradient is −α, the full pull: out there the cross entropy has slope −1, and (1 − p_t)² is 1. The package computes everything from logarithms of sigmoids. With the logit x, and s = x where the target is 1, s = −x where it is 0:
 #
 # p_t = σ(s), log(p_t) = log σ(s), and, since 1 − σ(s) = σ(−s), (1 − p_t)^γ = exp(γ · log σ(−s))
 #
@@ -408,7 +436,8 @@ for name, a, b in zip(
 # What does the star's anchor learn? We take the head's first answer, p = 0.01 and deltas 0. Row 95,592 adds to the classification loss the focal loss of its 20 entries, and to the box loss the mean of four smooth L1 terms, both divided by the 350 positive anchors. Before that division:
 
 # %%
-entries = retinanet_lite.focal_loss(torch.full((20,), -math.log(99.0)), targets[STAR])
+first_logit = -math.log(99.0)  # the logit of p = 0.01
+entries = retinanet_lite.focal_loss(torch.full((20,), first_logit), targets[STAR])
 print(
     "focal loss of 'star':",
     round(entries[8].item(), 3),
@@ -427,7 +456,7 @@ print(
 # And the gradients of that row. A learning step moves each number *against* its gradient.
 
 # %%
-logits = torch.full((1, 99765, 20), -math.log(99.0), requires_grad=True)
+logits = torch.full((1, 99765, 20), first_logit, requires_grad=True)
 deltas = torch.zeros(1, 99765, 4, requires_grad=True)
 losses = retinanet_lite.FocalLoss()(logits, deltas, anchors, annotations[:1])
 sum(losses.values()).backward()
@@ -438,13 +467,15 @@ print("of each other logit, at most:   ", round(by_logits[torch.arange(20) != 8]
 print("of tx, ty, tw, th:              ", [round(g, 3) for g in by_deltas.tolist()])
 
 # %% [markdown]
-# (Times 350, the number of positive anchors, so that the numbers are those of one anchor.) The logit of "star" goes up, the others a very little down. tx, ty and th pull at full strength, because they are more than β off: 1, and a quarter of it after the mean over four. Their gradients are positive, so they fall: tx to the left, ty up, th less tall, which is where the star is. tw is right already, and does not pull.
+# (Times 350, the number of positive anchors, so that the numbers are those of one anchor.) The logit of "star" goes up, with a little more than α: as p rises, not only −log(p) falls, but (1 − p)² too. The others go a very little down. tx, ty and th pull at full strength, because they are more than β off: 1, and a quarter of it after the mean over four. Their gradients are positive, so they fall: tx to the left, ty up, th less tall, which is where the star is. tw is right already, and does not pull.
 #
 # ### Play with it
 #
-# Here are the entries of our scene, as the trained detector sees them. An entry without an object is called easy if its probability is under 0.1, and hard otherwise. The bars say who makes the entries, the loss, and the gradient (that of the loss by the logits). What do γ and α do to the curve, and to who is heard?
+# Here are the entries of our scene. An entry without an object is called easy if its probability is under 0.1, and hard otherwise. The bars say who makes the entries, the loss, and the gradient (that of the loss by the logits; the bar adds up its absolute sizes). What do γ and α do to the curve, and to who is heard?
 #
-# "Training" goes back in time, roughly: at 1 the logits are the trained detector's; at 0 every entry says π, as before the first step; in between they are in between. π shifts all logits, as if they had begun at this probability. Set γ to 0, and see what drowns the objects then.
+# "Training" goes forward in time, roughly: at 0 every entry says π, as before the first step; at 1 the logits are those of the trained detector, and π is forgotten; in between they are in between. Raise π at training 0: what is left of the objects' share? Set it back to 0.01. Then set γ to 0, and see what drowns the objects, at the start and at the end.
+#
+# Two million entries are too many for a slider, so this cell puts those of like logits together:
 
 # %%
 entries = bin_by_logit(logits_trained[matches != -2].flatten(), targets[matches != -2].flatten())
@@ -453,7 +484,7 @@ entries = bin_by_logit(logits_trained[matches != -2].flatten(), targets[matches 
 explore_focal_loss(entries)
 
 # %%
-print("after training: ", show_focal_loss(entries))
+print("after training:", show_focal_loss(entries))
 
 # %%
 print("the same with γ = 0:", show_focal_loss(entries, gamma=0.0))
@@ -462,7 +493,7 @@ print("the same with γ = 0:", show_focal_loss(entries, gamma=0.0))
 print("γ = 0, before training:", show_focal_loss(entries, gamma=0.0, training=0.0))
 
 # %% [markdown]
-# With γ = 2 the easy negatives make nearly nothing of the loss, though they are nearly all of the entries. With γ = 0 they make most of it, before training and after. (α = 0.25 has its part in that: it counts an entry without an object three times as much as one with an object.)
+# With γ = 2 the easy negatives make nearly nothing of the loss, though they are nearly all of the entries. With γ = 0 they make most of it, before training and after. The detector itself was trained with γ = 2 all the same; only the loss that measures it changes. (It is not quite the cross entropy of above: α = 0.25 still counts an entry without an object three times as much as one with an object. So before training the objects make 3% here, where they made 7.5%.)
 
 # %% [markdown]
 # ## Exercise 1 (10 min)
@@ -473,7 +504,9 @@ print("γ = 0, before training:", show_focal_loss(entries, gamma=0.0, training=0
 
 
 # %%
-def iou_of(a, b): ...  # your turn
+def iou_of(a, b):
+    # your turn
+    ...
 
 
 check_iou(iou_of)
@@ -492,13 +525,15 @@ check_iou(iou_of)
 #
 # ## Exercise 2 (10 min)
 #
-# Write `targets_of(anchor, box)`: tx, ty, tw, th, divided by 0.1, 0.1, 0.2, 0.2.
+# Write `targets_of(anchor, box)`: it gets two boxes, each a list x1, y1, x2, y2, and returns tx, ty, tw, th.
 #
-# *Hint: the formulas are under "What the box learns". `math.log` is the logarithm.*
+# *Hint: the formulas are under "What the box learns"; they want centres and sizes. `math.log` is the logarithm.*
 
 
 # %%
-def targets_of(anchor, box): ...  # your turn: return tx, ty, tw, th
+def targets_of(anchor, box):
+    # your turn: return tx, ty, tw, th
+    ...
 
 
 check_targets(targets_of)
@@ -510,9 +545,9 @@ check_targets(targets_of)
 # def targets_of(anchor, box):
 #     wa, ha = anchor[2] - anchor[0], anchor[3] - anchor[1]
 #     w, h = box[2] - box[0], box[3] - box[1]
-#     tx = (box[0] + w / 2 - anchor[0] - wa / 2) / wa
-#     ty = (box[1] + h / 2 - anchor[1] - ha / 2) / ha
-#     return tx / 0.1, ty / 0.1, math.log(w / wa) / 0.2, math.log(h / ha) / 0.2
+#     tx = (box[0] + w / 2 - anchor[0] - wa / 2) / wa / 0.1
+#     ty = (box[1] + h / 2 - anchor[1] - ha / 2) / ha / 0.1
+#     return tx, ty, math.log(w / wa) / 0.2, math.log(h / ha) / 0.2
 # ```
 # </details>
 #
@@ -520,11 +555,13 @@ check_targets(targets_of)
 #
 # Write `focal_of(p, target)` for a single entry with numbers: γ = 2 and α = 0.25.
 #
-# *Hint: first p_t and α_t, each by the target.*
+# *Hint: p and target are plain numbers, so use `if` and `math.log`. First p_t and α_t, each by the target.*
 
 
 # %%
-def focal_of(p, target): ...  # your turn
+def focal_of(p, target):
+    # your turn
+    ...
 
 
 check_focal(focal_of)
@@ -548,7 +585,7 @@ check_focal(focal_of)
 #
 # ## What to remember
 #
-# 1. IoU of at least 0.5: positive; under 0.4: negative; between: ignored; and every object keeps its best anchor.
+# 1. IoU of at least 0.5: positive; under 0.4: negative; between: ignored; and an object keeps its best anchor, unless another object takes it.
 # 2. The prior and (1 − p_t)^γ quiet two million easy entries, so that 350 anchors are heard.
 # 3. An anchor learns the shift and stretch that make it its object's box. The loss works on logits, and clamps nothing.
 #

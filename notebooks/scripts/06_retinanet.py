@@ -1,15 +1,24 @@
 # %% [markdown]
 # # 06 · RetinaNet
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/06_retinanet.ipynb)
+#
 # **In this notebook you put all the parts together, follow an image through every tensor of the walkthrough, and look at the gradients of the first step.**
 #
 # About a minute on a CPU with 4 GB of memory free, and 30 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [05](05_focal_loss.ipynb).
 
 # %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
+
+# %%
 import math
 
 import torch
-from ipywidgets import IntSlider, interact
 from torch import nn
 
 import retinanet_lite
@@ -27,7 +36,9 @@ from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_prior_bias, check_split_levels
+from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import show_detections, show_gradients
+from retinanet_lite.learn.results import show_stages
 from retinanet_lite.learn.trace import trace
 from retinanet_lite.pretrained import SHAPES
 
@@ -221,7 +232,7 @@ print("gradients equal:", sum(same), "of", len(same))
 # %% [markdown]
 # ## The first step
 #
-# Now the package's model at full size, with a gradient. Two switches make it quicker, and change no number that is printed here. `channels_last` keeps the numbers of one cell side by side in memory, which is how convolutions like it on most CPUs and GPUs. And if there is a GPU, we use it. `predict` gives logits, deltas and anchors; so that we can ask for the gradient of the logits afterwards, we keep it.
+# Now the package's model at full size, with a gradient. Two switches make it quicker, and change no number that is printed here. `channels_last` keeps the numbers of one cell side by side in memory, which is how convolutions like it on most CPUs and GPUs. And if there is a GPU, we use it. `predict` gives logits, deltas and anchors; so that we can ask for the gradient of the logits afterwards, we keep it. It is one long step: some ten seconds on two CPU cores, in which nothing moves.
 
 # %%
 device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -266,17 +277,15 @@ show_gradients(lengths, "Who learns from the first step?")
 print("parts with a gradient:", sum(length > 0 for length in lengths.values()), "of", len(lengths))
 
 # %% [markdown]
-# All of them, and the two output layers millions of times more. Plain gradient descent would hardly move the others on this step. AdamW, which notebook 00 used, divides each gradient by its own size (plus 10⁻⁸), so there the others move a little on this step, and properly once the output weights are no longer tiny.
+# All of them, and the two output layers millions of times more. Plain gradient descent would hardly move the others on this step. AdamW, which notebook 00 used, divides each gradient by its own size (plus 10⁻⁸, so that nothing is divided by 0). So with AdamW the others move from the first step on.
 #
-# The length of the two largest is a warning. He initialisation keeps sizes through one convolution after another, but a residual block *adds* its input to its output, and the sum is larger than either. Batch norm would bring it back to size; frozen, in a model of random weights, it does nothing. So start from trained weights, or let batch norm learn.
+# The length of the two largest is a warning: the gradient of a weight is what came into its layer times what comes back from above, so large numbers came in. He initialisation keeps sizes through one convolution after another, but a residual block *adds* its input to its output, and the sum is larger than either. Batch norm would bring it back to size; frozen, in a model of random weights, it does nothing. So start from trained weights, or let batch norm learn.
 #
 # See how the numbers grow, and what output weights of exactly 0 would leave of the ten parts:
 
 # %%
 for name, P in zip(["C3", "C4", "C5"], [x2, x3, x4], strict=True):
-    print(
-        f"{name}: standard deviation above 1 {P.std().item() > 1}, above 10 {P.std().item() > 10}"
-    )
+    print(f"{name}: standard deviation {P.std().item():.1f}")
 
 # %%
 model.zero_grad()
@@ -298,7 +307,7 @@ with torch.no_grad():
     print("eval, images only:", len(model(small)), "images, each", list(model(small)[0]))
 
 # %% [markdown]
-# Before training nothing is above the score threshold of 0.05. With a threshold of 0.005 the untrained model does detect: as many boxes as it may, and each as good as any other.
+# Before training nothing is above the score threshold of 0.05. With a threshold of 0.005 the untrained model does detect: as many boxes as it may (300), and each as good as any other.
 
 # %%
 model.detection.score_threshold = 0.005
@@ -327,28 +336,32 @@ show_detections(walkthrough_scene(), detections, "What does it detect when it ha
 #
 # ### Play with it
 #
-# The walkthrough's table, for any image size. Try 417×333, or the smallest, 32×32.
+# The rows of every level, for any image size, as the walkthrough's table has them. In the smallest image, 32×32, P7 has as many rows as P6. Up to which size does it?
 
 
 # %%
-resnet18 = retinanet_lite.retinanet_resnet18(num_classes=20)
-
-
-def show_shapes(height, width):
-    table = trace(resnet18, height, width, batch_size=1)
-    for name in ("C3", "C5", "P3", "P7", "regression", "classification"):
-        print(f"{name:15}", list(table[name].shape))
+def show_rows(height, width):
+    table = trace(trained, height, width, batch_size=1)
+    counts = {}
+    for level in ("P3", "P4", "P5", "P6", "P7"):
+        rows, columns = table[level].shape[2:]
+        counts[f"{level}, {rows}×{columns} cells"] = table[f"regression {level}"].shape[1]
+    show_stages(counts, "How many rows does each level give?", limit=1e6)
+    return f"An image of {height}×{width} pixels: {sum(counts.values()):,} anchors, a row each."
 
 
 # %% tags=["nbval-ignore-output"]
-_ = interact(
-    show_shapes,
-    height=IntSlider(640, 32, 1024, continuous_update=False),
-    width=IntSlider(832, 32, 1024, continuous_update=False),
+explore(
+    show_rows,
+    height=slider("height, pixels", 640, 32, 1024),
+    width=slider("width, pixels", 832, 32, 1024),
 )
 
 # %%
-show_shapes(417, 333)
+print(show_rows(417, 333))
+
+# %% [markdown]
+# Up to 64×64. Until then P6 has one cell, and P7 can't have less.
 
 # %% [markdown]
 # ## Exercise 1 (5 min)
@@ -359,7 +372,9 @@ show_shapes(417, 333)
 
 
 # %%
-def prior_bias(prior): ...  # your turn
+def prior_bias(prior):
+    # your turn
+    ...
 
 
 check_prior_bias(prior_bias)
@@ -381,7 +396,9 @@ check_prior_bias(prior_bias)
 
 
 # %%
-def split_levels(rows, height, width): ...  # your turn
+def split_levels(rows, height, width):
+    # your turn
+    ...
 
 
 check_split_levels(split_levels)

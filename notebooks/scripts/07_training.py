@@ -1,9 +1,19 @@
 # %% [markdown]
 # # 07 · Training
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/07_training.ipynb)
+#
 # **In this notebook you train a detector from random numbers until it finds nearly every object in pictures it has never seen, and you know each line of the loop that does it.**
 #
 # About 2 minutes on a CPU, and 30 minutes to read. You need notebooks [04](04_anchors.ipynb) to [06](06_retinanet.ipynb): what an anchor learns, and what the two losses are.
+
+# %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
 import math
@@ -11,6 +21,7 @@ import tempfile
 
 import torch
 from torchvision.ops import box_iou
+from tqdm.auto import tqdm
 
 from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, anchor_coverage, evaluate, fit
 from retinanet_lite.anchors import Anchors
@@ -110,20 +121,19 @@ print("images", list(images.shape), "annotations", list(annotations.shape))
 #
 # The loop, as plain as it can be:
 
-# %%
+# %% tags=["nbval-ignore-output"]
 model = new_model().train()
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 history = []
-for _step in range(60):
+for _step in tqdm(range(60)):
     losses = model(images, annotations)
     optimizer.zero_grad()
     sum(losses.values()).backward()
-    torch.nn.utils.clip_grad_norm_(
-        model.parameters(), max_norm=1.0
-    )  # shortens the gradient, see below
+    torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm=1.0)  # see below
     optimizer.step()
     history.append({name: loss.item() for name, loss in losses.items()})
 
+# %%
 for name in ("classification", "regression"):
     print(f"{name}: under a twentieth of the start:", history[-1][name] < history[0][name] / 20)
 
@@ -131,14 +141,14 @@ for name in ("classification", "regression"):
 # Did it learn them? **AP50** is a number from 0 to 1. It is 1 if every object is found with an IoU of at least 0.5 and its class, before anything is claimed that is not there. Notebook 09 takes it apart. A `Detector` is a model with the names of its classes, and `evaluate` measures it on a data set.
 
 # %%
-measured = evaluate(Detector(model, THREE), four)
+measured = evaluate(Detector(model, THREE), four, progress=False)
 print("AP50 on the four pictures:", round(measured["AP50"], 2))
 
 # %% [markdown]
 # It knows the four. And the hundred that it never saw?
 
 # %%
-by_heart = evaluate(Detector(model, THREE), test_data)
+by_heart = evaluate(Detector(model, THREE), test_data, progress=False)
 print("AP50 on the hundred test pictures: under 0.3:", by_heart["AP50"] < 0.3)
 
 # %% [markdown]
@@ -265,7 +275,7 @@ show_log(log, "How did the training go?")
 # ## How good is it?
 
 # %%
-measured = evaluate(detector, test_data)
+measured = evaluate(detector, test_data, progress=False)
 print("AP50 on a hundred pictures it never saw: at least 0.95:", measured["AP50"] >= 0.95)
 
 # %%
@@ -374,7 +384,9 @@ except ValueError as error:
 
 
 # %%
-def step_rate(t, h, R, drops): ...  # your turn
+def step_rate(t, h, R, drops):
+    # your turn
+    ...
 
 
 check_learning_rate(step_rate)
@@ -400,7 +412,9 @@ check_learning_rate(step_rate)
 
 
 # %%
-def clip(gradients, limit): ...  # your turn
+def clip(gradients, limit):
+    # your turn
+    ...
 
 
 check_clip(clip)

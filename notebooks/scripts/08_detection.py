@@ -1,9 +1,19 @@
 # %% [markdown]
 # # 08 · Detection
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/08_detection.ipynb)
+#
 # **In this notebook you turn two million class scores into a short list of boxes, one step at a time, and follow the star from its anchor to its detection.**
 #
 # About 20 seconds on a CPU, and 30 minutes to read. You need the anchors of notebook [04](04_anchors.ipynb), IoU and the four targets of a box from notebook [05](05_focal_loss.ipynb), and logits and deltas from notebook [03](03_heads.ipynb).
+
+# %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
 import math
@@ -70,7 +80,7 @@ print("sure of it, above 0.5: ", scores[STAR, STAR_CLASS].item() > 0.5)
 #
 # ## Decode
 #
-# The same anchor has four deltas, tx, ty, tw and th. They say how it differs from its object: the shift, in anchors, and the logarithm of the stretch. Here are the right answers, the targets of notebook 05, and what the network says:
+# The same anchor has four deltas, tx, ty, tw and th. They say how it has to change: tx and ty the shift, in tenths of its width and height, tw and th the logarithm of the stretch, in fifths. Here are the right answers, the targets of notebook 05, and what the network says:
 
 # %%
 star = scene.boxes[0]
@@ -462,7 +472,9 @@ print("at 0.05, says 'pill':", len(pills) > 0, " lies on the pill:", bool(on_it.
 
 
 # %%
-def decode_box(anchor, deltas): ...  # your turn: return x1, y1, x2, y2
+def decode_box(anchor, deltas):
+    # your turn: return x1, y1, x2, y2
+    ...
 
 
 check_decode_box(decode_box)
@@ -491,7 +503,9 @@ check_decode_box(decode_box)
 
 
 # %%
-def which_stay(overlaps, scores, threshold): ...  # your turn
+def which_stay(overlaps, scores, threshold):
+    # your turn
+    ...
 
 
 check_nms(which_stay)
@@ -517,7 +531,9 @@ check_nms(which_stay)
 
 
 # %%
-def count_kept(levels, threshold, top_k): ...  # your turn
+def count_kept(levels, threshold, top_k):
+    # your turn
+    ...
 
 
 check_count_kept(count_kept)

@@ -1,14 +1,25 @@
 # %% [markdown]
 # # 09 · Evaluation
 #
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/09_evaluation.ipynb)
+#
 # **In this notebook you compute precision, recall and average precision by hand, get the very numbers of pycocotools, and see where a detector's errors come from.**
 #
 # About 30 seconds on a CPU, and 35 minutes to read. You need detections, as notebook [08](08_detection.ipynb) makes them, and IoU from notebook [05](05_focal_loss.ipynb).
 
 # %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
+
+# %%
 import numpy as np
 import torch
 from torchvision.ops import box_iou, nms
+from tqdm.auto import tqdm
 
 from retinanet_lite.data.scenes import test_scenes
 from retinanet_lite.data.shapes import CLASSES
@@ -132,7 +143,10 @@ dataset = test_scenes((640, 832), CLASSES, length=40)
 items = [dataset[i] for i in range(len(dataset))]
 targets = [target for _, target in items]
 detector = Detector.load(SHAPES)
-detections = detector([image for image, _ in items])  # the slowest line of this page
+
+# %% tags=["nbval-ignore-output"]
+stream = detector.stream(image for image, _ in items)  # one image's detections at a time
+detections = list(tqdm(stream, total=len(items)))  # the slowest line of this page
 
 # %%
 num_objects = [sum((target["labels"] == k).sum().item() for target in targets) for k in range(20)]
@@ -403,7 +417,9 @@ print(walk.show("hexagon", score_threshold=0.5))
 
 
 # %%
-def of_the_best(hits, num_objects, n): ...  # your turn: return precision, recall
+def of_the_best(hits, num_objects, n):
+    # your turn: return precision, recall
+    ...
 
 
 check_precision_and_recall(of_the_best)
@@ -426,7 +442,9 @@ check_precision_and_recall(of_the_best)
 
 
 # %%
-def area(recall, precision): ...  # your turn
+def area(recall, precision):
+    # your turn
+    ...
 
 
 check_area(area)
@@ -452,7 +470,9 @@ check_area(area)
 
 
 # %%
-def match_voc(overlaps, threshold): ...  # your turn
+def match_voc(overlaps, threshold):
+    # your turn
+    ...
 
 
 check_match_voc(match_voc)

@@ -6,6 +6,7 @@ from itertools import zip_longest
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.ticker import LogLocator
 from torch import Tensor
 from torchvision.transforms.v2 import functional
 
@@ -63,6 +64,7 @@ def show_coverage(coverage: Coverage, title: str) -> None:
     ax.axhline(0.5, color="black", linewidth=0.8, label="0.5, enough to learn from")
     ax.set(title=title, xlabel="side in pixels, √(width · height)", ylabel="best IoU")
     ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_locator(LogLocator(base=2, subs=(1.0, 1.5)))
     ax.xaxis.set_major_formatter("{x:.0f}")
     ax.set(ylim=(0, 1))
     ax.legend(fontsize=8)

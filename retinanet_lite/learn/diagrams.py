@@ -1,6 +1,7 @@
 """Diagrams: how the data flows through the detector. Used by the notebooks and the documents.
 
-Like the figures, a function draws into pyplot's current figure and returns nothing.
+Like the figures, a function draws into pyplot's current figure and returns nothing. The figure's
+label says in words what it shows, for those who can't see it.
 """
 
 import matplotlib.pyplot as plt
@@ -40,7 +41,13 @@ def show_map(here: str | None = None) -> None:
     """
     if here not in (None, *PARTS, *USES):
         raise ValueError(f"here must be one of {(*PARTS, *USES)}; got {here!r}")
-    ax = diagram(9.6, 2.2, 14.4, 3.7)
+    place = f"; you are at {here}" if here else ""
+    ax = diagram(
+        f"The map of the notebooks. The parts: {', '.join(PARTS)}. What is done with the detector: "
+        f"{', '.join(USES)}{place}.",
+        (9.6, 2.2),
+        (14.4, 3.7),
+    )
     for row, y in ((PARTS, 2.8), (USES, 1.0)):
         for i, (name, gives) in enumerate(row.items()):
             x = 1.0 + 2.05 * (i + (0 if row is PARTS else 1.5))
@@ -54,7 +61,13 @@ def show_map(here: str | None = None) -> None:
 
 def show_model() -> None:
     """From the image to the rows of all anchors, and to losses or detections."""
-    ax = diagram(10.5, 4.6, 14.2, 6.2)
+    ax = diagram(
+        "A batch of images becomes C3 to C5 in the backbone, P3 to P7 in the pyramid, then logits "
+        "and deltas of 99,765 anchors in the two heads, and from these and the anchors come two "
+        "losses or detections.",
+        (10.5, 4.6),
+        (14.2, 6.2),
+    )
     box(ax, 0.95, 4.9, 1.7, 0.8, "images\n[2, 3, 640, 832]")
     maps = ("C3\n[2, 512, 80, 104]", "C4\n[2, 1024, 40, 52]", "C5\n[2, 2048, 20, 26]")
     sizes = ("80, 104", "40, 52", "20, 26", "10, 13", "5, 7")
@@ -103,7 +116,13 @@ def show_model() -> None:
 
 def show_pyramid() -> None:
     """Lateral, top-down and output convolutions; P6 and P7."""
-    ax = diagram(9.5, 4.8, 12, 6.2)
+    ax = diagram(
+        "C3, C4 and C5 each pass a lateral 1×1 convolution. From C5 down, the result is enlarged "
+        "and added to the next finer one. A 3×3 convolution of each sum gives P3, P4 and P5. P6 "
+        "comes from C5 by a 3×3 convolution with stride 2, P7 from P6 by ReLU and another.",
+        (9.5, 4.8),
+        (12, 6.2),
+    )
     height = [5.0, 3.9, 2.8, 1.7, 0.6]
     maps = ("C3\n512 · 80 · 104", "C4\n1024 · 40 · 52", "C5\n2048 · 20 · 26")
     sizes = ("80 · 104", "40 · 52", "20 · 26", "10 · 13", "5 · 7")
@@ -132,9 +151,11 @@ def show_pyramid() -> None:
         ax.text(x, 5.85, text, ha="center", va="center", fontsize=10, fontweight="bold")
 
 
-def diagram(width: float, height: float, xmax: float, ymax: float) -> Axes:
-    _, ax = plt.subplots(figsize=(width, height), layout="constrained")
-    ax.set(xlim=(0, xmax), ylim=(0, ymax))
+def diagram(words: str, inches: tuple[float, float], reach: tuple[float, float]) -> Axes:
+    """Empty axes, `inches` large, whose coordinates go from 0 to `reach`."""
+    figure, ax = plt.subplots(figsize=inches, layout="constrained")
+    figure.set_label(words)
+    ax.set(xlim=(0, reach[0]), ylim=(0, reach[1]))
     ax.axis("off")
     return ax
 

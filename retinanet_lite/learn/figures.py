@@ -11,7 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torchvision.ops import box_iou
@@ -52,24 +53,34 @@ def show_image(image: Tensor, title: str = "", ax: Axes | None = None) -> Axes:
 
 def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -> None:
     """Boxes [n, 4] in pixels with one line style, and a text over each where there are texts."""
-    top, room = min(ax.get_ylim()), 0.07 * abs(np.subtract(*ax.get_ylim()))
     left, right = ax.get_xlim()
+    bottom, top = ax.get_ylim()
+    # a text is about an inch wide and a quarter high; how much is that in this panel?
+    inches = ax.figure.get_size_inches() / ax.get_subplotspec().get_gridspec().get_geometry()[::-1]
+    wide, high = (right - left) / inches[0], 0.25 * (bottom - top) / inches[1]
+    dark = style["edgecolor"] in (OBJECT["edgecolor"], CELL["edgecolor"])
+    taken: list[tuple[float, float]] = []
     for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
-        above = y1 - top > room  # else the text would leave the image
-        to_left = x1 > right - 0.2 * (right - left)
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **style))
-        if i < len(texts):
-            ax.text(
-                min(x2, right) - 2 if to_left else x1 + 2,
-                y1 - 3 if above else y1 + 3,
-                texts[i],
-                color="white",
-                fontsize=8,
-                va="bottom" if above else "top",
-                ha="right" if to_left else "left",
-                clip_on=True,
-                bbox={"facecolor": style["edgecolor"], "edgecolor": "none", "pad": 1.5},
-            )
+        if i >= len(texts):
+            continue
+        to_left = x1 > right - wide
+        x = min(x2, right) - 2 if to_left else x1 + 2
+        y = y1 - 3 if y1 - top > high else y1 + 3 + high  # else the text would leave the image
+        while any(abs(x - x0) < wide and abs(y - y0) < high for x0, y0 in taken):
+            y += high
+        taken.append((x, y))
+        ax.text(
+            x,
+            y,
+            texts[i],
+            color="white" if dark else "black",
+            fontsize=8,
+            va="bottom",
+            ha="right" if to_left else "left",
+            clip_on=True,
+            bbox={"facecolor": style["edgecolor"], "edgecolor": "none", "pad": 1.5},
+        )
 
 
 def show_scene(scene: Scene, title: str = "", classes: Sequence[str] = CLASSES) -> None:
@@ -104,8 +115,7 @@ def show_features(
     A cell's brightness is the mean absolute value over its channels, from the map's least to its
     greatest, or between the limits given.
     """
-    columns = len(features) + 1
-    _, axes = plt.subplots(1, columns, figsize=(2.5 * columns, 2.4), layout="constrained")
+    figure, axes = rows_of_panels(len(features) + 1, 2.5)
     axes[0].imshow(pixels(image))
     axes[0].set_title(f"image, {image.shape[-2]}×{image.shape[-1]} pixels", fontsize=9)
     for ax, (name, feature) in zip(axes[1:], features.items(), strict=True):
@@ -115,8 +125,20 @@ def show_features(
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     for ax in axes:
-        ax.tick_params(labelsize=7)
-    plt.gcf().suptitle(title, fontsize=11)
+        ax.tick_params(labelsize=8)
+    figure.suptitle(title, fontsize=11)
+
+
+def rows_of_panels(count: int, height: float) -> tuple[Figure, Sequence[Axes]]:
+    """Axes in rows of three, so that each is large enough on a page; `height` inches a row."""
+    columns = min(count, 3)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(3 * columns, height * rows), layout="constrained", squeeze=False
+    )
+    for ax in axes.flat[count:]:
+        ax.axis("off")
+    return figure, axes.flat[:count]
 
 
 def show_receptive_field(image: Tensor, influence: Tensor, cell: Tensor, title: str = "") -> None:
@@ -133,8 +155,8 @@ def show_receptive_field(image: Tensor, influence: Tensor, cell: Tensor, title: 
 
 def add_seen(ax: Axes, seen: Tensor) -> None:
     """Darken the pixels that a cell can't see: `seen` is [H, W], bool."""
-    shade = np.zeros((*seen.shape, 4))
-    shade[..., 3] = np.where(seen, 0.0, 0.6)
+    shade = np.zeros((*seen.shape, 4), dtype=np.uint8)  # black, by opacity
+    shade[..., 3] = np.where(seen, 0, 153)
     ax.imshow(shade, extent=(0, seen.shape[1], seen.shape[0], 0))
 
 
@@ -142,9 +164,7 @@ def show_cells(
     image: Tensor, strides: Sequence[int], point: tuple[float, float], names: Sequence[str]
 ) -> None:
     """The cells of each level over an image, and the one that holds a point (x, y)."""
-    figure, axes = plt.subplots(
-        1, len(strides), figsize=(2.6 * len(strides), 2.6), layout="constrained", sharey=True
-    )
+    figure, axes = rows_of_panels(len(strides), 2.7)
     figure.suptitle(f"Which cell of each level holds the point ({point[0]:g}, {point[1]:g})?")
     height, width = image.shape[-2:]
     coarsest = max(strides)
@@ -161,9 +181,9 @@ def show_cells(
         # the last cells of a level stick out of an image that they do not fit
         ax.set(xlim=(0, -(-width // coarsest) * coarsest))
         ax.set(ylim=(-(-height // coarsest) * coarsest, 0))
-        ax.tick_params(labelsize=7)
+        ax.tick_params(labelsize=8)
         ax.set_xlabel("x in pixels", fontsize=8)
-    axes[0].set_ylabel("y in pixels", fontsize=8)
+        ax.set_ylabel("y in pixels", fontsize=8)
 
 
 def show_anchors(
@@ -226,10 +246,10 @@ def show_matching(
 def add_matches(ax: Axes, anchors: Tensor, matches: Tensor) -> None:
     """The centres of the positive and the ignored anchors."""
     centres = ((anchors[:, :2] + anchors[:, 2:]) / 2).numpy()
-    hollow = {"markerfacecolor": "white", "markeredgecolor": "black", "markeredgewidth": 0.6}
+    hollow = {"markerfacecolor": "white", "markeredgecolor": IGNORED["edgecolor"]}
     ignored = centres[matches == IGNORED_MATCH]
     ignored = ignored[:: 1 + len(ignored) // 3000]  # more would cover everything
-    ax.plot(*ignored.T, "^", markersize=4, label="ignored", **hollow)
+    ax.plot(*ignored.T, "^", markersize=4.5, label="ignored", **hollow)
     filled = {"markerfacecolor": POSITIVE["edgecolor"], "markeredgecolor": "white"}
     ax.plot(
         *centres[matches >= 0].T,
@@ -239,21 +259,29 @@ def add_matches(ax: Axes, anchors: Tensor, matches: Tensor) -> None:
         label="positive",
         **filled,
     )
-    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)
+    ax.legend(loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2, reverse=True)
 
 
 def add_level_bars(ax: Axes, matches: Tensor, level_counts: Sequence[int]) -> None:
     """How many anchors of each level are positive, and how many ignored."""
-    names = [f"P{level}" for level in range(3, 3 + len(level_counts))]
     levels = matches.split(list(level_counts))
+    rows = np.arange(len(levels))
     positive = [(level >= 0).sum().item() for level in levels]
     ignored = [(level == IGNORED_MATCH).sum().item() for level in levels]
-    ends = ax.barh(names, positive, color=POSITIVE["edgecolor"], label="positive")
-    ax.bar_label(ends, [n or "" for n in positive], label_type="center", color="white")
-    ax.barh(names, ignored, left=positive, label="ignored", **hatched(IGNORED))
-    ax.invert_yaxis()
+    kinds = (
+        (positive, -0.2, {"label": "positive", "color": POSITIVE["edgecolor"]}),
+        (ignored, 0.2, {"label": "ignored"} | hatched(IGNORED)),
+    )
+    for counts, shift, style in kinds:
+        lines = [min(count, 1) for count in counts]  # no line where there is no bar
+        ends = ax.barh(rows + shift, counts, 0.38, linewidth=lines, **style)
+        ax.bar_label(ends, [f"{count:,}" if count else "" for count in counts], padding=3)
+    ax.set_yticks(rows, [f"P{level}" for level in rows + 3])
+    ax.set(xlim=(0, max(5, 1.45 * max(positive + ignored))), ylim=(len(rows) - 0.5, -0.5))
+    ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     ax.set(xlabel="anchors", title="… by level")
-    ax.legend()
+    handles = [Patch(**style) for _, _, style in kinds]
+    ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(0, -0.15), ncols=2)
 
 
 def hatched(style: dict) -> dict:
@@ -282,7 +310,8 @@ def show_focal_curves(gammas: Sequence[float] = (0, 0.5, 1, 2, 5)) -> None:
     for gamma, line in zip(gammas, ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1))), strict=False):
         loss = -((1 - p) ** gamma) * p.log()
         for ax in axes:
-            ax.plot(p, loss, linestyle=line, label=f"γ = {gamma:g}")
+            name = f"γ = {gamma:g}" + (", the cross entropy" if gamma == 0 else "")
+            ax.plot(p, loss, linestyle=line, label=name)
     axes[0].set(title="All of it", ylim=(0, 5), ylabel="loss")
     axes[1].set(title="Easy entries, the same curves", xlim=(0.6, 1), ylim=(0, 0.5))
     for ax in axes:

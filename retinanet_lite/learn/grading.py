@@ -31,17 +31,17 @@ def graded(check: Callable[[Callable], None]) -> Callable[[Callable], None]:
     return print_verdict
 
 
-def filled(result: object) -> object:
-    """The result, unless the answer is still a blank."""
+def filled(result: object, case: str = "") -> object:
+    """The result, unless the answer returns nothing in this case, as a blank does in all."""
     if result is None:
-        raise NotYet("your function returns nothing so far")
+        raise NotYet(f"{case} your function returns nothing so far".strip())
     return result
 
 
-def numbers(result: object, names: Iterable[str]) -> list[float]:
+def numbers(result: object, names: Iterable[str], case: str = "") -> list[float]:
     """The result as one number for each name; else the learner is told what to return."""
     *others, last = names
-    filled(result)
+    filled(result, case)
     try:
         values = [float(value) for value in (result if others else [result])]
     except (TypeError, ValueError, RuntimeError):
@@ -53,9 +53,9 @@ def numbers(result: object, names: Iterable[str]) -> list[float]:
     return values
 
 
-def tensor(result: object, what: str) -> torch.Tensor:
+def tensor(result: object, what: str, case: str = "") -> torch.Tensor:
     """The result, if it is one tensor; else the learner is told what to return."""
-    if not isinstance(filled(result), torch.Tensor):
+    if not isinstance(filled(result, case), torch.Tensor):
         raise NotYet(f"return one tensor, {what}")
     return result
 
@@ -63,6 +63,11 @@ def tensor(result: object, what: str) -> torch.Tensor:
 def close(a: float, b: float) -> bool:
     """Equal but for the rounding of float32; counts of up to 100,000 are told apart."""
     return math.isclose(a, b, rel_tol=2e-6, abs_tol=1e-6)
+
+
+def rounded(value: float, right: float) -> bool:
+    """Whether a number is the right one rounded to 1 to 5 decimals, and not to nothing."""
+    return value != 0 and any(close(value, round(right, digits)) for digits in range(1, 6))
 
 
 def show(value: float, digits: int = 3) -> str:
@@ -85,11 +90,11 @@ def judge(
         case: what was asked, e.g. "for kernel 7".
         right: the numbers, by name.
         mistakes: pairs of what a mistake gives, a number for each name, and what to say of it. The
-            first is named that gives every number which is wrong.
+            first is named that gives all the numbers; else the first that gives the wrong ones.
         digits: to which a number is rounded in the message.
         otherwise: said if no mistake is recognised.
     """
-    values = dict(zip(right, numbers(result, right), strict=True))
+    values = dict(zip(right, numbers(result, right, case), strict=True))
     wrong = [name for name in right if not close(values[name], right[name])]
     if not wrong:
         return
@@ -99,10 +104,14 @@ def judge(
         return ", ".join(label.format(name, show(named[name], digits)) for name in wrong)
 
     said, wanted = listed(values), listed(right)
-    for gives, message in mistakes:
-        gives = dict(zip(right, gives if isinstance(gives, tuple) else (gives,), strict=True))
-        if all(close(values[name], gives[name]) for name in wrong):
-            raise NotYet(f"{case} you say {said}. {message}")
-    if said == wanted:
+    known = [
+        (gives if isinstance(gives, tuple) else (gives,), said_of) for gives, said_of in mistakes
+    ]
+    for compared in (list(right), wrong):
+        for gives, message in known:
+            gives = dict(zip(right, gives, strict=True))
+            if all(close(values[name], gives[name]) for name in compared):
+                raise NotYet(f"{case} you say {said}. {message}")
+    if said == wanted or all(rounded(values[name], right[name]) for name in wrong):
         raise NotYet(f"{case} you say {said}, nearly right. Is something rounded?")
     raise NotYet(f"{case} you say {said}, it should be {wanted}{otherwise}")

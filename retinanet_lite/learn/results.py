@@ -76,13 +76,13 @@ def show_suppression(image: Tensor, boxes: Tensor, kept: Sequence[int], title: s
     axes[1].set_ylabel("")
 
 
-def show_stages(counts: Mapping[str, int], title: str) -> None:
+def show_stages(counts: Mapping[str, int], title: str, limit: float = 2e7) -> None:
     """How many are left after each stage, on a logarithmic axis."""
     _, ax = plt.subplots(figsize=(8, 0.9 + 0.35 * len(counts)), layout="constrained")
     bars = ax.barh(list(counts), list(counts.values()), color=DETECTION["edgecolor"])
     ax.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=3)
     ax.invert_yaxis()
-    ax.set(xscale="log", xlim=(1, 2e7), xlabel="how many", title=title)
+    ax.set(xscale="log", xlim=(1, limit), xlabel="how many", title=title)
 
 
 def show_average_precision(curve: PrecisionRecall, title: str) -> None:

@@ -3,7 +3,7 @@
 from .losses import check_focal, check_iou, check_prior_bias, check_split_levels, check_targets
 from .network import (
     check_anchor_shape,
-    check_count_anchors,
+    check_best_level,
     check_count_cells,
     check_describe,
     check_edges,
@@ -26,8 +26,8 @@ from .results import (
 __all__ = [
     "check_anchor_shape",
     "check_area",
+    "check_best_level",
     "check_clip",
-    "check_count_anchors",
     "check_count_cells",
     "check_count_kept",
     "check_decode_box",

@@ -158,6 +158,7 @@ def check_count_cells(count_cells: Callable) -> None:
             [
                 (9 * count(sizes), "That counts nine anchors a cell; the question is for cells"),
                 (count(sizes[:3]), "That is P3 to P5; P6 and P7 have cells, too"),
+                (count(sizes[:4]), "The last level is missing, P7"),
                 (count(grids(height, width, math.floor)), round_up(height, width)),
                 *[(n, "Round each level's rows and columns before you multiply") for n in late],
             ],
@@ -178,7 +179,7 @@ def check_merge(merge: Callable) -> None:
             raise NotYet(
                 f"{case} it stops: {error}. Stretch to the size of lateral, {how}"
             ) from None
-        result = tensor(result, "as large as lateral").float()
+        result = tensor(result, "as large as lateral", case).float()
         if result.shape != lateral.shape:
             raise NotYet(
                 f"{case} you return {list(result.shape)}, it should be {list(lateral.shape)}"
@@ -215,7 +216,7 @@ def check_to_grid(to_grid: Callable) -> None:
         channels = anchors * values
         rows = torch.arange(images * height * width * channels).reshape(images, -1, values)
         case = f"for {list(rows.shape)}, height {height} and width {width}"
-        result = tensor(to_grid(rows.clone(), height, width), "[B, A·V, h, w]")
+        result = tensor(to_grid(rows.clone(), height, width), "[B, A·V, h, w]", case)
         shape, expected = list(result.shape), [images, channels, height, width]
         if shape != expected:
             hint = ""
@@ -283,11 +284,16 @@ def check_row_of(row_of: Callable) -> None:
 def check_anchor_shape(anchor_shape: Callable) -> None:
     """Notebook 04, exercise 1: width and height of an anchor."""
     for base, scale, ratio in [(32, 1.0, 1.0), (64, 1.0, 0.5), (128, 2 ** (1 / 3), 2.0)]:
-        width, height = numbers(anchor_shape(base, scale, ratio), ["width", "height"])
+        case = f"for base={base}, scale={scale:.2f}, ratio={ratio}"
+        result = anchor_shape(base, scale, ratio)
+        width, height = numbers(result, ["width", "height"], case)
         side = base * scale
-        case = f"for base={base}, scale={scale:.2f}, ratio={ratio} you say {width:.1f}×{height:.1f}"
+        off = max(abs(width - side / ratio**0.5), abs(height - side * ratio**0.5))
+        case += f" you say {width:.1f}×{height:.1f}"
         if not (width > 0 and height > 0):
             raise NotYet(f"{case}; both are greater than 0")
+        if 2e-6 * side < off < 1:
+            raise NotYet(f"{case}, nearly right. Is something rounded?")
         if close(height / width, ratio):
             if close(width * height, side**2):
                 continue
@@ -301,19 +307,72 @@ def check_anchor_shape(anchor_shape: Callable) -> None:
         raise NotYet(f"{case}; it needs width · height = {side**2:.0f}, height / width = {ratio}")
 
 
+def fit_in_the_middle(
+    width: float,
+    height: float,
+    stride: float,
+    ratios: Iterable[float] = (0.5, 1.0, 2.0),
+    num_scales: int = 3,
+    reach: float = 1.0,
+    shared_once: bool = True,
+) -> float:
+    """The best IoU of a cell's anchors with a box around their centre.
+
+    The arguments after `stride` are there for mistakes: fewer ratios or scales, a box that begins
+    at the centre (`reach` 0.5), a shared area that counts twice (without `shared_once`).
+    """
+    fits = []
+    for ratio in ratios:
+        for scale in range(num_scales):
+            side = 4 * stride * 2 ** (scale / 3)
+            w, h = side / ratio**0.5, side * ratio**0.5
+            shared = min(reach * w, width) * min(reach * h, height)
+            fits.append(shared / (w * h + width * height - shared_once * shared))
+    return max(fits)
+
+
 @graded
-def check_count_anchors(count_anchors: Callable) -> None:
-    """Notebook 04, exercise 2: anchors of an image."""
-    for height, width in [(640, 832), (417, 333), (65, 97)]:
-        sizes = grids(height, width)
+def check_best_level(best_level: Callable) -> None:
+    """Notebook 04, exercise 2: the level whose anchors fit a box best, and how well."""
+    for width, height in [(54, 160), (168, 24), (136, 124), (294, 386), (20, 12), (700, 600)]:
+
+        def best(strides=STRIDES, size=(width, height), **mistake) -> tuple[int, float]:
+            fits = [fit_in_the_middle(*size, stride, **mistake) for stride in strides]
+            return 3 + fits.index(max(fits)), max(fits)
+
+        level, fit = best()
+        unscaled = fit_in_the_middle(width, height, stride=32)
         judge(
-            f"for ({height}, {width})",
-            count_anchors(height, width),
-            {"the count of anchors": 9 * count(sizes)},
+            f"for {width}×{height}",
+            best_level(width, height),
+            {"level": level, "IoU": fit},
             [
-                (9 * count(grids(height, width, math.floor)), round_up(height, width)),
-                (count(sizes), "Each cell has nine anchors"),
-                (9 * count(sizes[:3]), "That is P3 to P5; P6 and P7 have anchors, too"),
+                (
+                    best(size=(2 * width, 2 * height)),
+                    "Your box is twice as large: from the middle it is half a side to each edge",
+                ),
+                ((level - 3, fit), "That counts the levels from 0; the first is P3"),
+                ((fit, level), "The two are exchanged: first the level, then the IoU"),
+                # all levels are equally good then, and the first or the last of them is taken
+                *[
+                    ((first, unscaled), "Those are the anchors of P5 for every level: scale them")
+                    for first in (3, 7)
+                ],
+                (
+                    best([32 * stride for stride in STRIDES]),
+                    "`nine` was made for stride 32: multiply by the stride / 32",
+                ),
+                (best([stride / 4 for stride in STRIDES]), "The base size is four strides"),
+                (best(num_scales=1), "A cell has anchors of three scales; you tried one"),
+                (best(ratios=[1.0]), "A cell has anchors of three ratios; you tried squares alone"),
+                (
+                    best(reach=0.5),
+                    "The box begins at the anchors' centre; put its own centre there",
+                ),
+                (best(shared_once=False), "The shared area is in both: subtract it once"),
+                *[
+                    ((other, fit), "The IoU is right, but it is another level's")
+                    for other in range(3, 8)
+                ],
             ],
-            otherwise=f". The levels have {sizes} cells",
         )

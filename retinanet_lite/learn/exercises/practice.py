@@ -43,7 +43,7 @@ def check_clip(clip: Callable) -> None:
     gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[0.0], [4.0]])]  # of norm 5
     for limit in (1.0, 10.0):
         case = f"for gradients of norms 3 and 4, together 5, and limit {limit:g},"
-        result = filled(clip([g.clone() for g in gradients], limit))
+        result = filled(clip([g.clone() for g in gradients], limit), case)
         if not isinstance(result, (list, tuple)) or [getattr(g, "shape", None) for g in result] != [
             g.shape for g in gradients
         ]:
@@ -97,7 +97,7 @@ def check_to_labels(to_labels: Callable) -> None:
         order = sorted(set(ids))
         right = [order.index(i) for i in ids]
         case = f"for {ids}"
-        result = filled(to_labels(list(ids)))
+        result = filled(to_labels(list(ids)), case)
         result = result.tolist() if isinstance(result, torch.Tensor) else result
         if not isinstance(result, (list, tuple)) or len(result) != len(ids):
             raise NotYet(f"{case} return a list of {len(ids)} labels")

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from ..grading import NotYet, filled, graded, judge
 
 
-def whole_numbers(result: object, what: str) -> list[int]:
+def whole_numbers(result: object, what: str, case: str) -> list[int]:
     """The result as a list of whole numbers; else the learner is told what to return."""
     try:
-        values = [float(value) for value in filled(result)]
+        values = [float(value) for value in filled(result, case)]
     except (TypeError, ValueError, RuntimeError):
         values = [math.nan]
     if not all(value.is_integer() for value in values):
@@ -127,6 +127,7 @@ def check_nms(nms: Callable) -> None:
         said = whole_numbers(
             nms([list(row) for row in overlaps], list(scores), threshold),
             "the places of the boxes that stay",
+            case,
         )
         name_mistake(
             case,
@@ -284,11 +285,12 @@ def check_match_voc(match: Callable) -> None:
         ([[0.55, 0.2], [0.9, 0.3], [0.1, 0.5]], 0.5),
         ([[0.4, 0.3], [0.3, 0.6]], 0.5),
     ]:
+        case = f"for overlaps {overlaps} and threshold {threshold}"
         said = whole_numbers(
             match([list(row) for row in overlaps], threshold),
             "for each detection the object's place, or −1",
+            case,
         )
-        case = f"for overlaps {overlaps} and threshold {threshold}"
         if len(said) != len(overlaps):
             raise NotYet(f"{case} you return {len(said)} numbers; one for each detection")
         count = range(len(overlaps[0]))

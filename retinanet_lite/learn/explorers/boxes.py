@@ -59,27 +59,45 @@ def show_anchors_at(
     width, height = (anchors[best, 2:] - anchors[best, :2]).tolist()
     name = CLASSES[scene.labels[number]]
 
-    show_anchors(
-        scene.image, anchors, f"Which anchors has this cell of P{level}?", scene.boxes[number]
-    )
+    title = f"Which anchors has this cell of P{level}?"
+    shown = scene.boxes[number][None] if fit > 0 else scene.boxes[:0]
+    show_anchors(scene.image, anchors, title, *shown)
     cell = torch.tensor([[column, row, column + 1, row + 1]]) * stride
     add_boxes(plt.gca(), cell, CELL)
-    plt.plot(x, y, "kx", markersize=9, markeredgewidth=2)
+    plt.plot(x, y, "kx", markersize=7, markeredgewidth=1.5)
+    look_at(plt.gca(), torch.cat([anchors, shown]), scene.image)
+    counted = "1 anchor" if len(anchors) == 1 else f"{len(anchors)} anchors"
+    said = f"Cell ({row}, {column}) of P{level}, {stride} pixels wide, has {counted}. "
+    if fit == 0:
+        return said + "No object is near: every IoU is 0."
     where = f"The {name} is here" if under.any() else f"No object is here; the {name} fits best"
     return (
-        f"Cell ({row}, {column}) of P{level}, {stride} pixels wide, has {len(anchors)} anchors. "
-        f"{where}: with an anchor of {width:.0f}×{height:.0f} pixels the IoU is {fit:.2f}, "
+        f"{said}{where}: with an anchor of {width:.0f}×{height:.0f} pixels the IoU is {fit:.2f}, "
         f"{'enough' if fit >= 0.5 else 'not enough'} to learn from (0.5)."
     )
 
 
+def look_at(ax: plt.Axes, boxes: Tensor, image: Tensor) -> None:
+    """Show the part of an image around some boxes [n, 4]: half of it at least, twice it at most."""
+    size = torch.tensor([image.shape[-1], image.shape[-2]])
+    low, high = boxes[:, :2].amin(dim=0) - 10, boxes[:, 2:].amax(dim=0) + 10
+    middle = ((low + high) / 2).clamp(size / 4, 3 * size / 4)
+    left, top = low.minimum(middle - size / 4).maximum(-size / 2).tolist()
+    right, bottom = high.maximum(middle + size / 4).minimum(1.5 * size).tolist()
+    ax.set(xlim=(left, right), ylim=(bottom, top))
+
+
 def explore_anchors(scene: Scene) -> VBox:
-    """Anchors of any cell, level, size, scales, ratios and offset over a scene."""
+    """Anchors of any cell, level, size, scales, ratios and offset over a scene.
+
+    It starts on the middle of the scene's first object.
+    """
     height, width = scene.image.shape[-2:]
+    x, y = ((scene.boxes[0, :2] + scene.boxes[0, 2:]) / 2).tolist()
     return explore(
         lambda **values: show_anchors_at(scene, **values),
-        x=slider("x of the point, pixels", width // 2, 0, width - 1),
-        y=slider("y of the point, pixels", height // 2, 0, height - 1),
+        x=slider("x of the point, pixels", round(x), 0, width - 1),
+        y=slider("y of the point, pixels", round(y), 0, height - 1),
         level=choice("level", LEVELS, 5),
         size=slider("base size, strides", 4.0, 1.0, 8.0, 0.5),
         scales=slider("scales an octave", 3, 1, 5),
@@ -114,6 +132,7 @@ def show_matching_of(
     add_matches(ax, anchors, matches)
     add_boxes(ax, box[None], OBJECT | {"zorder": 3})
     add_boxes(ax, anchors[best][None], CELL | {"linestyle": "--", "zorder": 3})
+    look_at(ax, torch.stack([box, anchors[best]]), scene.image)
     add_level_bars(bars, matches, counts)
     add_targets(learned, targets)
     level = torch.tensor(counts).cumsum(0).gt(best).int().argmax().item() + 3
@@ -170,8 +189,9 @@ def show_deltas(
     return (
         f"The centre moves by {std[0]:.1f} · tx · {width:.0f} = {std[0] * tx * width:+.0f} pixels "
         f"across and {std[1]:.1f} · ty · {height:.0f} = {std[1] * ty * height:+.0f} down. The "
-        f"width is multiplied by e to the power of {std[2]:.1f} · tw = {size[0]:.2f}, the height "
-        f"by {size[1]:.2f}. IoU with the {CLASSES[scene.labels[number]]}: {iou:.2f}."
+        f"width is multiplied by exp({std[2]:.1f} · tw) = {size[0]:.2f}, the height by "
+        f"exp({std[3]:.1f} · th) = {size[1]:.2f}. "
+        f"IoU with the {CLASSES[scene.labels[number]]}: {iou:.2f}."
     )
 
 

@@ -9,9 +9,8 @@ from torch import Tensor
 
 from ...losses import focal_loss
 from ..figures import NEGATIVE, OBJECT, POSITIVE, add_shares
-from .widget import explore, panels, slider
+from .widget import explore, panels, powers_in_words, slider
 
-FIRST_PRIOR = 0.01  # what the given logits began with
 EASY = 0.1  # a negative entry is easy when its probability is below
 BINS = 2000  # two million entries take too long for a slider; entries of like logits go together
 
@@ -52,9 +51,8 @@ def show_focal_loss(
         prior: the probability π that all entries begin with.
         training: from 0, where every entry says π, to 1, where each says what it has learned.
     """
-    logits, positive, negative = entries
-    begun, now = (math.log(p / (1 - p)) for p in (FIRST_PRIOR, prior))
-    logits = now + training * (logits - begun)
+    learned, positive, negative = entries
+    logits = (1 - training) * math.log(prior / (1 - prior)) + training * learned
     p = logits.sigmoid()
     counts = {
         "positive": positive,
@@ -75,30 +73,31 @@ def show_focal_loss(
     }
 
     curve, histogram, heard = panels(12, 3.8, 1, 1, 1.3)
-    at = torch.linspace(0.001, 0.999, 300)
+    at = torch.linspace(-4.1, 4.1, 300) ** 3  # logits, so far out that the curves leave the frame
     for truth, style, line in ((1.0, POSITIVE, "-"), (0.0, NEGATIVE, "--")):
-        cost = focal_loss(torch.logit(at), torch.full_like(at, truth), alpha, gamma)
+        cost = focal_loss(at, torch.full_like(at, truth), alpha, gamma)
         name = "object" if truth else "no object"
-        curve.plot(
-            at.numpy(), cost.numpy(), line, color=style["edgecolor"], label=name, linewidth=2
-        )
+        curve.plot(at.sigmoid(), cost, line, color=style["edgecolor"], label=name, linewidth=2)
     curve.set(title="What does an entry cost?", xlabel="probability p", ylabel="loss", ylim=(0, 3))
-    curve.legend()
+    curve.legend(loc="upper center")
     counts, edges = np.histogram(p, 40, (0, 1), weights=positive + negative)
     histogram.stairs(counts, edges, fill=True, baseline=0.5, color=OBJECT["edgecolor"])
     histogram.set(title="What do the entries say?", xlabel="probability p", ylabel="entries")
     histogram.set(yscale="log", ylim=(0.5, 1e7), xlim=(0, 1))
-    histogram.minorticks_off()  # they take as long as all the rest
+    powers_in_words(histogram.yaxis)
+    histogram.yaxis.set_label_coords(-0.03, 0.66)  # between two of the ticks' words
     add_shares(heard, shares, "Who is heard?")
     heard.legend(
         loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=8
     )
     heard.set(xlabel="")
-    easy = {name: parts["easy negative"] for name, parts in shares.items()}
-    return (
-        f"{sum(weights['entries'].values()):,.0f} entries, {positive.sum().item():,.0f} of them of "
-        f"an object. Easy negatives are {easy['entries']:.2%} of the entries; they make "
-        f"{in_words(easy['loss'])} of the loss and {in_words(easy['gradient'])} of the gradient."
+    names = {"positive": "Entries of an object", "hard negative": "Hard negatives"}
+    names["easy negative"] = "Easy negatives"
+    return " ".join(
+        f"{name}: {weights['entries'][part]:,.0f}, which make {in_words(shares['loss'][part])} of "
+        f"the loss and {in_words(shares['gradient'][part])} of the gradient."
+        for part, name in names.items()
+        if weights["entries"][part]
     )
 
 
@@ -109,11 +108,14 @@ def in_words(share: float) -> str:
 
 
 def explore_focal_loss(entries: Entries) -> VBox:
-    """γ, α, π and how far training has come, on the entries of a scene, see `show_focal_loss`."""
+    """γ, α, π and how far training has come, on the entries of a scene, see `show_focal_loss`.
+
+    It starts before training: later π counts for less and less, and in the end for nothing.
+    """
     return explore(
         lambda **values: show_focal_loss(entries, **values),
         gamma=slider("γ, focus", 2.0, 0.0, 5.0, 0.5),
         alpha=slider("α, weight of objects", 0.25, 0.05, 0.95, 0.05),
         prior=slider("π, probability at first", 0.01, 0.01, 0.5, 0.01),
-        training=slider("training, from 0 to 1", 1.0, 0.0, 1.0, 0.05),
+        training=slider("training, from 0 to 1", 0.0, 0.0, 1.0, 0.05),
     )

@@ -16,7 +16,7 @@ from ...errors import sort_errors
 from ...evaluation import Entries, find_objects, precision_recall
 from ..figures import DETECTION, IGNORED, NEGATIVE, OBJECT, add_boxes, add_detections, show_image
 from ..results import LINES, outline, zoom
-from .widget import LABEL, choice, explore, panels, slider
+from .widget import LABEL, choice, explore, panels, powers_in_words, slider
 
 
 def show_stages_of_detection(
@@ -60,7 +60,7 @@ def show_stages_of_detection(
     bars.bar_label(ends, [f"{count:,}" for count in steps], padding=3)
     bars.invert_yaxis()
     bars.set(xscale="log", xlim=(0.5, 1e9), title="How many are left after …?", xlabel="entries")
-    bars.minorticks_off()
+    powers_in_words(bars.xaxis)
     return (
         f"{steps[0] - steps[1]:,} entries have a score of {score_threshold:.2f} or less. Of the "
         f"{steps[1]:,} others, {steps[1] - steps[2]:,} are not among the best {top_k} of their "

@@ -10,6 +10,7 @@ import ipywidgets
 import matplotlib.pyplot as plt
 from ipywidgets import HTML, Image, Layout, VBox, Widget
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 
 LABEL = {"description_width": "13em"}
 WIDE = Layout(width="34em", max_width="100%")
@@ -63,6 +64,12 @@ def panels(width: float, height: float, *ratios: float) -> Sequence[Axes]:
         gridspec_kw={"left": 0.06, "right": 0.98, "bottom": 0.2, "top": 0.9, "wspace": 0.3},
     )
     return axes
+
+
+def powers_in_words(axis: Axis) -> None:
+    """Ticks for a logarithmic axis. To set 10³ as a formula takes as long as half the figure."""
+    axis.set_ticks([1, 1e3, 1e6], ["one", "thousand", "million"])
+    axis.set_ticks([], minor=True)
 
 
 def as_png() -> bytes:
