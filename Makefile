@@ -1,6 +1,7 @@
 # make lab           set everything up and open JupyterLab on the first notebook
 # make test          set everything up and run every test and every notebook
 # make test-browser  open every notebook in a real browser and move each of its controls
+# make docs          make the site of notebooks and documents, in build/site
 # make notebooks     run the notebooks' scripts and store them as notebooks with their outputs
 # make clean         remove what the others installed
 
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test test-browser notebooks clean
+.PHONY: lab test test-browser docs notebooks clean
 
 lab: $(READY)
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(AS_ROOT) $(LAB_OPTIONS)
@@ -22,16 +23,23 @@ test: $(READY)
 	$(BIN)/pytest
 	$(BIN)/pytest --nbval notebooks/
 
-test-browser: $(READY)
+test-browser: docs
 	$(BIN)/python -c "import playwright" 2>/dev/null || \
 		$(BIN)/python -m pip install --constraint $(VERSIONS) --editable ".[browser]"
 	$(BIN)/pytest tests/browser
+
+docs: $(READY)
+	$(BIN)/python -c "import furo, latex2mathml, myst_nb" 2>/dev/null || \
+		$(BIN)/python -m pip install --constraint $(VERSIONS) --editable ".[docs]"
+	rm -rf build/site
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --conf-dir docs/site . build/site
+	@echo "The site is build/site/index.html"
 
 notebooks: $(READY)
 	$(BIN)/python notebooks/rebuild.py $(NAMES)
 
 clean:
-	rm -rf $(VENV) *.egg-info
+	rm -rf $(VENV) *.egg-info build
 
 $(READY): pyproject.toml $(VERSIONS)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \

@@ -1,0 +1,71 @@
+"""Every page of the site, as `make docs` left it: nothing is missing, and it fits a phone.
+
+SCREENSHOTS=FOLDER keeps a picture of each page's beginning, wide and narrow, light and dark.
+"""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SITE = Path(__file__).parents[2] / "build" / "site"
+PAGES = sorted(
+    page for folder in (".", "docs", "notebooks") for page in (SITE / folder).glob("*.html")
+)
+SCREENS = {"desktop": (1400, 1000), "phone": (390, 844)}
+
+FAULTS = """() => {
+    const faults = [];
+    if (document.documentElement.scrollWidth > window.innerWidth) {
+        faults.push(`the page is ${document.documentElement.scrollWidth} pixels wide`);
+    }
+    for (const image of document.querySelectorAll("article img")) {
+        image.loading = "eager";
+        if (!image.complete || image.naturalWidth === 0) faults.push(`no image: ${image.src}`);
+        if (image.alt.length < 10) faults.push(`no description: ${image.src}`);
+    }
+    for (const box of document.querySelectorAll("article math")) {
+        if (box.getBoundingClientRect().height < 10) faults.push("an empty formula");
+    }
+    return faults;
+}"""
+
+
+def test_the_site_was_made():
+    names = {page.relative_to(SITE).as_posix() for page in PAGES}
+    assert {"README.html", "docs/api.html", "notebooks/04_anchors.html"} <= names, "make docs first"
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_a_page_is_whole_and_no_wider_than_its_screen(browser, path, scheme, screen):
+    width, height = SCREENS[screen]
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    problems = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("requestfailed", lambda request: problems.append(f"missing: {request.url}"))
+    page.on("request", lambda request: problems.extend(outside(request.url)))
+    page.goto(path.as_uri())
+    page.wait_for_load_state("networkidle")
+    if folder := os.environ.get("SCREENSHOTS"):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=f"{folder}/{path.stem}-{scheme}-{screen}.png")
+    assert problems + page.evaluate(FAULTS) == []
+    page.close()
+
+
+def outside(url: str) -> list[str]:
+    """The site needs no network: what it asks of one is a problem."""
+    return [] if url.startswith(("file:", "data:")) else [f"asked for {url}"]
+
+
+def test_the_search_finds_a_page(browser):
+    page = browser.new_page()
+    page.goto((SITE / "README.html").as_uri())
+    page.locator(".sidebar-search").fill("smooth L1")
+    page.locator(".sidebar-search").press("Enter")
+    page.wait_for_selector("#search-results li a")
+    found = page.locator("#search-results li a").all_inner_texts()
+    assert any("focal loss" in title for title in found), found
+    page.close()
