@@ -60,10 +60,10 @@ def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -
     wide, high = (right - left) / inches[0], 0.25 * (bottom - top) / inches[1]
     dark = style["edgecolor"] in (OBJECT["edgecolor"], CELL["edgecolor"])
     taken: list[tuple[float, float]] = []
-    for i, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+    for x1, y1, x2, y2 in boxes.tolist():
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **style))
-        if i >= len(texts):
-            continue
+    # of texts that are in each other's way the first ones move down
+    for (x1, y1, x2, _), text in reversed(list(zip(boxes.tolist(), texts, strict=False))):
         to_left = x1 > right - wide
         x = min(x2, right) - 2 if to_left else x1 + 2
         y = y1 - 3 if y1 - top > high else y1 + 3 + high  # else the text would leave the image
@@ -73,7 +73,7 @@ def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -
         ax.text(
             x,
             y,
-            texts[i],
+            text,
             color="white" if dark else "black",
             fontsize=8,
             va="bottom",

@@ -1,0 +1,51 @@
+"""Figures: what can be said of a picture without looking at it."""
+
+import itertools
+
+import matplotlib.pyplot as plt
+import pytest
+import torch
+
+from retinanet_lite.learn.charts import show_items
+from retinanet_lite.learn.figures import show_detections
+
+
+@pytest.fixture(autouse=True)
+def closed_figures():
+    yield
+    plt.close("all")
+
+
+def places_of_texts() -> list[dict]:
+    """Where the texts of each panel are, by what they say, in pixels of the figure."""
+    figure = plt.gcf()
+    figure.canvas.draw()
+    return [{text.get_text(): text.get_window_extent() for text in ax.texts} for ax in figure.axes]
+
+
+@pytest.mark.parametrize("box", [(660, 270, 780, 395), (2, 2, 90, 80), (780, 300, 832, 400)])
+def test_boxes_in_one_place_have_texts_that_can_be_read(scene, box):
+    found = {
+        "boxes": torch.tensor([box] * 3).float(),
+        "scores": torch.tensor([0.9, 0.8, 0.7]),
+        "labels": torch.tensor([0, 1, 2]),
+    }
+    show_detections(scene, found)
+    (texts,) = places_of_texts()
+    assert len(texts) == 3
+    for a, b in itertools.combinations(texts.values(), 2):
+        assert not a.overlaps(b)
+    # the best has its usual place, and the others move down
+    heights = [texts[text].y0 for text in ("disc 0.90", "ring 0.80", "square 0.70")]
+    assert heights == sorted(heights, reverse=True)
+
+
+@pytest.mark.parametrize("x", range(0, 128, 16))
+def test_texts_stay_in_a_small_panel(x):
+    target = {"boxes": torch.tensor([[x, 40.0, x + 20.0, 60.0]]), "labels": torch.tensor([0])}
+    item = (torch.zeros(3, 128, 148), target)
+    show_items([item] * 4, ("triangle 1.00",), "")
+    for ax, texts in zip(plt.gcf().axes, places_of_texts(), strict=True):
+        panel = ax.get_window_extent()
+        for place in texts.values():
+            assert panel.x0 - 1 <= place.x0 and place.x1 <= panel.x1 + 1
