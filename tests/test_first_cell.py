@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import venv
+from importlib.metadata import version
 from pathlib import Path
 
 import jupytext
@@ -101,6 +102,10 @@ def repository(tmp_path_factory) -> Path:
 
 
 @pytest.mark.skipif(not shutil.which("git") or os.name == "nt", reason="needs git and symlinks")
+@pytest.mark.skipif(
+    tuple(map(int, version("setuptools").split(".")[:2])) < (70, 1),
+    reason="an older setuptools builds no wheel by itself, and none is fetched here",
+)
 def test_a_lone_notebook_installs_the_package_and_nothing_else(bare, repository, tmp_path):
     """The file alone, as downloaded or in Colab; the address is answered by a local repository."""
     notebook = shutil.copy(ROOT / "notebooks" / "04_anchors.ipynb", tmp_path)
