@@ -52,7 +52,11 @@ def show_image(image: Tensor, title: str = "", ax: Axes | None = None) -> Axes:
 
 
 def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -> None:
-    """Boxes [n, 4] in pixels with one line style, and a text over each where there are texts."""
+    """Boxes [n, 4] in pixels with one line style, and a text over each where there are texts.
+
+    Of texts that are in each other's way the last has its place, two more move down below it, and
+    the others are left out.
+    """
     left, right = ax.get_xlim()
     bottom, top = ax.get_ylim()
     # a text is about an inch wide and a quarter high; how much is that in this panel?
@@ -62,13 +66,15 @@ def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -
     taken: list[tuple[float, float]] = []
     for x1, y1, x2, y2 in boxes.tolist():
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **style))
-    # of texts that are in each other's way the first ones move down
     for (x1, y1, x2, _), text in reversed(list(zip(boxes.tolist(), texts, strict=False))):
         to_left = x1 > right - wide
         x = min(x2, right) - 2 if to_left else x1 + 2
         y = y1 - 3 if y1 - top > high else y1 + 3 + high  # else the text would leave the image
-        while any(abs(x - x0) < wide and abs(y - y0) < high for x0, y0 in taken):
-            y += high
+        near = [y0 for x0, y0 in taken if abs(x - x0) < wide]
+        places = (y + row * high for row in range(3))
+        y = next((y for y in places if all(abs(y - y0) >= high for y0 in near)), None)
+        if y is None:
+            continue
         taken.append((x, y))
         ax.text(
             x,
