@@ -141,7 +141,7 @@ for name in ("classification", "regression"):
 # Did it learn them? **AP50** is a number from 0 to 1. It is 1 if every object is found with an IoU of at least 0.5 and its class, before anything is claimed that is not there. Notebook 09 takes it apart. A `Detector` is a model with the names of its classes, and `evaluate` measures it on a data set.
 
 # %%
-measured = evaluate(Detector(model, THREE), four, progress=False)
+measured = evaluate(Detector(model, THREE), four, progress=False)  # without a bar
 print("AP50 on the four pictures:", round(measured["AP50"], 2))
 
 # %% [markdown]
