@@ -1,6 +1,6 @@
 # make lab           set everything up and open JupyterLab on the first notebook
 # make test          set everything up and run every test and every notebook
-# make test-browser  open every notebook in a real browser and move each of its controls
+# make test-browser  look at every notebook, each of its controls, and the site in a real browser
 # make docs          make the site of notebooks and documents, in build/site
 # make notebooks     run the notebooks' scripts and store them as notebooks with their outputs
 # make clean         remove what the others installed

@@ -25,14 +25,14 @@ def change(new: str, root: Path = ROOT) -> None:
     if match is None:
         raise SystemExit(f"{new} is no address such as https://github.com/somebody/retinanet-lite")
     old_name, new_name = ADDRESS.fullmatch(current(root))[1], match[1]
+    site = r"https://(?:github\.com|colab\.research\.google\.com/github)/"
+    written = re.compile(rf"({site}){re.escape(old_name)}(?![\w-])")
     changed = 0
     for pattern in FILES:
         for path in root.glob(pattern):
-            text = path.read_text(encoding="utf-8")
-            for site in ("https://github.com/", "https://colab.research.google.com/github/"):
-                text = text.replace(site + old_name, site + new_name)
-            changed += text != path.read_text(encoding="utf-8")
+            text, count = written.subn(rf"\g<1>{new_name}", path.read_text(encoding="utf-8"))
             path.write_text(text, encoding="utf-8")
+            changed += count > 0
     print(f"{match[0]}: {changed} files changed")
 
 

@@ -64,7 +64,8 @@ def main(prefixes: list[str]) -> int:
     scripts = sorted((HERE / "scripts").glob("[0-9]*.py"))
     for prefix in prefixes:
         if not any(script.name.startswith(prefix) for script in scripts):
-            print(f"no notebook begins with {prefix}: {[s.stem for s in scripts]}", file=sys.stderr)
+            names = ", ".join(script.stem for script in scripts)
+            print(f"no notebook begins with {prefix}; there are {names}", file=sys.stderr)
             return 1
     for script in scripts:
         if prefixes and not script.name.startswith(tuple(prefixes)):

@@ -4,7 +4,7 @@ An object that no anchor overlaps by half is learned from its best anchor alone,
 "It trained, but finds nothing" is most often this. docs/anchors.md, "Which objects are covered".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
@@ -112,7 +112,7 @@ def anchor_coverage(
     anchors: Anchors,
     dataset: Dataset,
     scaling: v2.Transform | Callable | None = None,
-    indices: Sequence[int] | None = None,
+    indices: Iterable[int] | None = None,
     progress: bool = True,
 ) -> Coverage:
     """How well anchors fit the objects of a data set.
@@ -129,8 +129,8 @@ def anchor_coverage(
         ValueError: if there is not one object.
     """
     ious, levels, sizes = [], [], []
-    indices = range(len(dataset)) if indices is None else indices
-    for index in progress_bar(indices, len(indices), "looking at boxes", progress):
+    rows = range(len(dataset)) if indices is None else list(indices)
+    for index in progress_bar(rows, len(rows), "looking at boxes", progress):
         boxes = scaled_boxes(dataset, index, scaling)
         if len(boxes) == 0:
             continue

@@ -1,16 +1,10 @@
 """What stands beside a stored figure for those who can't see it."""
 
-import sys
-from pathlib import Path
-
 import matplotlib.pyplot as plt
 import pytest
+from alt_text import MOST, describe, with_description
 
 from retinanet_lite.learn.diagrams import show_map
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "notebooks"))
-
-from alt_text import MOST, describe, with_description  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

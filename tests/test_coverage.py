@@ -87,7 +87,7 @@ def test_objects_are_measured_as_the_detector_sees_them():
 
 def test_only_the_named_rows_are_looked_at():
     images = data_set([[0.0, 0.0, 30.0, 30.0]], [[0.0, 0.0, 90.0, 50.0]], [])
-    assert anchor_coverage(Anchors(), images, indices=[1, 2]).sizes.tolist() == [[90, 50]]
+    assert anchor_coverage(Anchors(), images, indices=iter([1, 2])).sizes.tolist() == [[90, 50]]
 
 
 class Targets(torch.utils.data.Dataset):

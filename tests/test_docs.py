@@ -172,6 +172,7 @@ def test_images_are_small_and_drawn_by_the_script(tmp_path):
     runpy.run_path(str(DOCS / "draw_figures.py"))["draw"](tmp_path, dpi=20)
     assert {image.name for image in IMAGES} == {image.name for image in tmp_path.iterdir()}
     assert max(image.stat().st_size for image in IMAGES) < 150_000
+    assert (DOCS / "images" / "explorer.gif").stat().st_size < 1_000_000
 
 
 # the checker itself

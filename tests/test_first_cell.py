@@ -4,21 +4,18 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 import venv
 from importlib.metadata import version
 from pathlib import Path
 
+import address
 import jupytext
 import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "notebooks" / "scripts").glob("*.py"))
 LINK = re.compile(r"https://(?:github\.com|colab\.research\.google\.com/github)/([\w.-]+/[\w.-]+)")
-sys.path.insert(0, str(ROOT / "notebooks"))
-
-import address  # noqa: E402
 
 BADGE = (
     "[![Open in Colab](../docs/images/colab.svg)]"
@@ -49,13 +46,14 @@ def test_the_address_is_the_same_everywhere():
     assert stray_names(ROOT) == set()
 
 
-def test_one_command_changes_the_address_everywhere(tmp_path):
+@pytest.mark.parametrize("ending", ["", ".git", "/"])
+def test_one_command_changes_the_address_everywhere(tmp_path, ending):
     for pattern in address.FILES:
         for path in ROOT.glob(pattern):
             target = tmp_path / path.relative_to(ROOT)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-    address.change("https://github.com/somebody-else/detector.py", tmp_path)
+    address.change("https://github.com/somebody-else/detector.py" + ending, tmp_path)
     assert name_in(tmp_path) == "somebody-else/detector.py"
     assert stray_names(tmp_path) == set()
     old = name_in(ROOT)

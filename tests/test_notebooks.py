@@ -12,7 +12,10 @@ import jupytext
 import nbformat
 import numpy as np
 import pytest
+import rebuild
 from PIL import Image
+
+from retinanet_lite.learn.diagrams import PARTS, USES
 
 HERE = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(HERE.glob("*.ipynb"))
@@ -41,6 +44,12 @@ def code_cells(notebook):
 
 def outputs(notebook):
     return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def test_a_name_that_no_notebook_begins_with_is_refused(capsys):
+    assert rebuild.main(["03", "3"]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == "" and "no notebook begins with 3;" in printed.err
 
 
 def figures(notebook):
@@ -98,7 +107,10 @@ def test_every_figure_is_described(notebook):
 
 def test_the_map_shows_where_the_reader_is(path, notebook):
     (place,) = re.findall(r"^show_map\((.*)\)$", "\n".join(c.source for c in notebook.cells), re.M)
-    assert (place == "") == path.stem.startswith("00")
+    _image, *parts = PARTS
+    names = [*parts, *USES]
+    number = int(path.stem[:2])
+    assert place == (f'here="{names[number - 1]}"' if number else "")
 
 
 def test_no_widget_state_is_stored(notebook):

@@ -33,7 +33,6 @@ autodoc_preserve_defaults = True
 autodoc_inherit_docstrings = False  # else every `forward` says what PyTorch says of it
 add_module_names = False
 default_role = "code"
-napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_param = False  # else arguments that share a line would each repeat it
 highlight_language = "none"  # what a docstring sets in is text

@@ -145,8 +145,8 @@ print(show_matching_of(scene, x=(x1, x2), y=(y1, y2)))
 #
 # A positive anchor has to become its object's box. Four numbers say how. With the anchor's centre (xa, ya), width wa and height ha, and the object's x, y, w, h:
 #
-# - tx = (x − xa) / wa / 0.1 and ty = (y − ya) / ha / 0.1: the shift, measured in widths and heights of the anchor;
-# - tw = log(w / wa) / 0.2 and th = log(h / ha) / 0.2: the stretch. The logarithm makes twice as wide and half as wide equally far from 0.
+# - tx = (x − xa) / wa / 0.1 and ty = (y − ya) / ha / 0.1: the shift, in tenths of the anchor's width and height;
+# - tw = log(w / wa) / 0.2 and th = log(h / ha) / 0.2: the logarithm of the stretch, in fifths. It makes twice as wide and half as wide equally far from 0.
 #
 # The divisions by 0.1 and 0.2 make all four about as large as 1. (The mean sizes over the positive anchors of our scene are printed below.)
 

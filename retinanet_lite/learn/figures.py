@@ -195,7 +195,7 @@ def show_cells(
 def show_anchors(
     image: Tensor, anchors: Tensor, title: str = "", box: Tensor | None = None
 ) -> None:
-    """Anchors [n, 4] over an image, dashed, with their centres. The view widens with them.
+    """Anchors [n, 4] over an image, dashed, with their centres.
 
     If an object's box [4] is given, too, the anchor that fits it best is drawn solid.
     """
@@ -207,10 +207,17 @@ def show_anchors(
         iou, best = box_iou(anchors, box[None])[:, 0].max(dim=0)
         text = f"anchor {best.item()}, IoU {iou.item():.2f}"
         add_boxes(ax, anchors[best][None], POSITIVE | {"linewidth": 2.0}, [text])
-    low, high = anchors.amin(dim=0), anchors.amax(dim=0)
-    height, width = image.shape[-2:]
-    ax.set_xlim(min(0, low[0].item() - 10), max(width, high[2].item() + 10))
-    ax.set_ylim(max(height, high[3].item() + 10), min(0, low[1].item() - 10))
+    frame(ax, image, anchors if box is None else torch.cat([anchors, box[None]]))
+
+
+def frame(ax: Axes, image: Tensor, boxes: Tensor) -> None:
+    """Show the part of an image around some boxes [n, 4]: half of it at least, twice it at most."""
+    size = torch.tensor([image.shape[-1], image.shape[-2]])
+    low, high = boxes[:, :2].amin(dim=0) - 10, boxes[:, 2:].amax(dim=0) + 10
+    middle = ((low + high) / 2).clamp(size / 4, 3 * size / 4)
+    left, top = low.minimum(middle - size / 4).maximum(-size / 2).tolist()
+    right, bottom = high.maximum(middle + size / 4).minimum(1.5 * size).tolist()
+    ax.set(xlim=(left, right), ylim=(bottom, top))
 
 
 def show_table(

@@ -105,11 +105,11 @@ def judge(
 
     said, wanted = listed(values), listed(right)
     known = [
-        (gives if isinstance(gives, tuple) else (gives,), said_of) for gives, said_of in mistakes
+        (dict(zip(right, gives if isinstance(gives, tuple) else (gives,), strict=True)), message)
+        for gives, message in mistakes
     ]
     for compared in (list(right), wrong):
         for gives, message in known:
-            gives = dict(zip(right, gives, strict=True))
             if all(close(values[name], gives[name]) for name in compared):
                 raise NotYet(f"{case} you say {said}. {message}")
     if said == wanted or all(rounded(values[name], right[name]) for name in wrong):

@@ -16,6 +16,7 @@ from ..figures import (
     add_boxes,
     add_level_bars,
     add_matches,
+    frame,
     show_anchors,
     show_image,
 )
@@ -60,12 +61,10 @@ def show_anchors_at(
     name = CLASSES[scene.labels[number]]
 
     title = f"Which anchors has this cell of P{level}?"
-    shown = scene.boxes[number][None] if fit > 0 else scene.boxes[:0]
-    show_anchors(scene.image, anchors, title, *shown)
+    show_anchors(scene.image, anchors, title, scene.boxes[number] if fit > 0 else None)
     cell = torch.tensor([[column, row, column + 1, row + 1]]) * stride
     add_boxes(plt.gca(), cell, CELL)
     plt.plot(x, y, "kx", markersize=7, markeredgewidth=1.5)
-    look_at(plt.gca(), torch.cat([anchors, shown]), scene.image)
     counted = "1 anchor" if len(anchors) == 1 else f"{len(anchors)} anchors"
     said = f"Cell ({row}, {column}) of P{level}, {stride} pixels wide, has {counted}. "
     if fit == 0:
@@ -75,16 +74,6 @@ def show_anchors_at(
         f"{said}{where}: with an anchor of {width:.0f}×{height:.0f} pixels the IoU is {fit:.2f}, "
         f"{'enough' if fit >= 0.5 else 'not enough'} to learn from (0.5)."
     )
-
-
-def look_at(ax: plt.Axes, boxes: Tensor, image: Tensor) -> None:
-    """Show the part of an image around some boxes [n, 4]: half of it at least, twice it at most."""
-    size = torch.tensor([image.shape[-1], image.shape[-2]])
-    low, high = boxes[:, :2].amin(dim=0) - 10, boxes[:, 2:].amax(dim=0) + 10
-    middle = ((low + high) / 2).clamp(size / 4, 3 * size / 4)
-    left, top = low.minimum(middle - size / 4).maximum(-size / 2).tolist()
-    right, bottom = high.maximum(middle + size / 4).minimum(1.5 * size).tolist()
-    ax.set(xlim=(left, right), ylim=(bottom, top))
 
 
 def explore_anchors(scene: Scene) -> VBox:
@@ -132,7 +121,7 @@ def show_matching_of(
     add_matches(ax, anchors, matches)
     add_boxes(ax, box[None], OBJECT | {"zorder": 3})
     add_boxes(ax, anchors[best][None], CELL | {"linestyle": "--", "zorder": 3})
-    look_at(ax, torch.stack([box, anchors[best]]), scene.image)
+    frame(ax, scene.image, torch.stack([box, anchors[best]]))
     add_level_bars(bars, matches, counts)
     add_targets(learned, targets)
     level = torch.tensor(counts).cumsum(0).gt(best).int().argmax().item() + 3

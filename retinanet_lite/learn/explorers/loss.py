@@ -91,8 +91,11 @@ def show_focal_loss(
         loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, frameon=False, fontsize=8
     )
     heard.set(xlabel="")
-    names = {"positive": "Entries of an object", "hard negative": "Hard negatives"}
-    names["easy negative"] = "Easy negatives"
+    names = {
+        "positive": "Entries of an object",
+        "hard negative": "Hard negatives",
+        "easy negative": "Easy negatives",
+    }
     return " ".join(
         f"{name}: {weights['entries'][part]:,.0f}, which make {in_words(shares['loss'][part])} of "
         f"the loss and {in_words(shares['gradient'][part])} of the gradient."
