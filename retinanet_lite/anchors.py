@@ -11,14 +11,17 @@ from torch import Tensor
 class Anchors(nn.Module):
     """Anchors of an image: scales × ratios boxes around the centre of every cell, in pixels.
 
-    A cell's centre is (i + 0.5) · stride, as in the original; torchvision uses i · stride and
-    rounds the corners.
-
     Args:
         levels: pyramid levels; level l has stride 2^l and anchors of base size `size` · 2^l.
         ratios: height / width of the anchors.
         scales: factors on the base size; an anchor's area is (scale · base size)².
         size: base size in strides: 4 gives 32 pixels on P3 and 512 on P7.
+        offset: where in its cell the centre of the anchors stands, (i + offset) · stride: 0.5 is
+            the middle, as in the original; torchvision and detectron2 use 0, the corner.
+        rounded: sides scale · base size are cut off to whole pixels, and the corners of the shapes
+            made of them are rounded, as in torchvision.
+        floor_strides: a level's cells are ⌊image side / cells⌋ pixels apart in each direction, as
+            in torchvision, in place of 2^l. The two differ where the side does not divide by 2^l.
 
     Shapes: in [B, 3, H, W] (only the size and device are used), out [N, 4] as x1, y1, x2, y2 in
     pixels, float32, with N = Σ ⌈H/stride⌉ · ⌈W/stride⌉ · A and A = len(ratios) · len(scales).
@@ -34,6 +37,9 @@ class Anchors(nn.Module):
         ratios: tuple[float, ...] = (0.5, 1.0, 2.0),
         scales: tuple[float, ...] = (2 ** (0 / 3), 2 ** (1 / 3), 2 ** (2 / 3)),
         size: float = 4.0,
+        offset: float = 0.5,
+        rounded: bool = False,
+        floor_strides: bool = False,
     ) -> None:
         super().__init__()
         if not (levels and ratios and scales) or min(*ratios, *scales, size) <= 0:
@@ -46,12 +52,26 @@ class Anchors(nn.Module):
         self.ratios = tuple(ratios)
         self.scales = tuple(scales)
         self.size = size
+        self.offset = offset
+        self.rounded = rounded
+        self.floor_strides = floor_strides
         self.strides = tuple(2**level for level in levels)
         self.num_anchors = len(ratios) * len(scales)
-        shapes = [anchors_around_zero(size * stride, ratios, scales) for stride in self.strides]
+        shapes = [
+            anchors_around_zero(size * stride, ratios, scales, rounded) for stride in self.strides
+        ]
         # a buffer follows the model's device; made by the arguments, it need not be saved
         self.register_buffer("shapes", torch.stack(shapes), persistent=False)  # [5, 9, 4]
         self._cache: dict[tuple, Tensor] = {}
+
+    @property
+    def multiple(self) -> int:
+        """Sides of images have to be filled up to multiples of this, in pixels.
+
+        With `floor_strides` anchors fit the cells only as far as the sides divide; 32 is what
+        torchvision fills up to. Without, any side will do: 1.
+        """
+        return 32 if self.floor_strides else 1
 
     def level_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Rows and columns of each level for an image of height×width."""
@@ -76,8 +96,9 @@ class Anchors(nn.Module):
         for shapes, stride, (h, w) in zip(
             self.shapes, self.strides, self.level_sizes(height, width), strict=True
         ):
-            y = (torch.arange(h, device=shapes.device) + 0.5) * stride
-            x = (torch.arange(w, device=shapes.device) + 0.5) * stride
+            step_y, step_x = (height // h, width // w) if self.floor_strides else (stride, stride)
+            y = (torch.arange(h, device=shapes.device) + self.offset) * step_y
+            x = (torch.arange(w, device=shapes.device) + self.offset) * step_x
             y, x = torch.meshgrid(y, x, indexing="ij")  # [h, w] each
             centres = torch.stack([x, y, x, y], dim=-1)  # [h, w, 4]
             level = centres[:, :, None, :] + shapes  # [h, w, 9, 4]
@@ -86,14 +107,20 @@ class Anchors(nn.Module):
 
 
 def anchors_around_zero(
-    base_size: float, ratios: tuple[float, ...], scales: tuple[float, ...]
+    base_size: float,
+    ratios: tuple[float, ...],
+    scales: tuple[float, ...],
+    rounded: bool = False,
 ) -> Tensor:
     """The anchors of one cell, around (0, 0): [len(ratios) · len(scales), 4] in pixels.
 
-    A ratio changes the shape and keeps the area: width · height = (scale · base size)².
+    A ratio changes the shape and keeps the area: width · height = (scale · base size)². For
+    `rounded`, see `Anchors`.
     """
     ratio = torch.tensor(ratios, dtype=torch.float64).repeat_interleave(len(scales))
     side = torch.tensor(scales, dtype=torch.float64).repeat(len(ratios)) * base_size
+    side = side.floor() if rounded else side
     width = side / ratio.sqrt()
     height = side * ratio.sqrt()
-    return torch.stack([-width, -height, width, height], dim=1).div(2).float()
+    shapes = torch.stack([-width, -height, width, height], dim=1).div(2).float()
+    return shapes.round() if rounded else shapes

@@ -94,6 +94,8 @@ class ResNet(nn.Module):
     Args:
         block: `BasicBlock` or `Bottleneck`.
         layers: blocks in each of the four stages, e.g. [3, 4, 6, 3] for ResNet-50.
+        bn_eps: what batch norm adds to the variance before it takes the root; torchvision's v1
+            COCO weights were trained with 0.
 
     Shapes, for an image of H×W (e = 1 for BasicBlock, 4 for Bottleneck):
         in  [B, 3, H, W]
@@ -101,7 +103,12 @@ class ResNet(nn.Module):
             each rounded up
     """
 
-    def __init__(self, block: type[BasicBlock | Bottleneck], layers: Sequence[int]) -> None:
+    def __init__(
+        self,
+        block: type[BasicBlock | Bottleneck],
+        layers: Sequence[int],
+        bn_eps: float = 1e-5,
+    ) -> None:
         super().__init__()
         if block not in (BasicBlock, Bottleneck):
             raise ValueError(f"block must be BasicBlock or Bottleneck, not {block!r}")
@@ -112,6 +119,7 @@ class ResNet(nn.Module):
             )
         self.block = block
         self.layers = tuple(layers)
+        self.bn_eps = bn_eps
         self.bn_frozen = False
         self.inplanes = 64
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
@@ -123,6 +131,8 @@ class ResNet(nn.Module):
         self.layer3 = self._make_layer(block, 256, layers[2], stride=2)
         self.layer4 = self._make_layer(block, 512, layers[3], stride=2)
         self.out_channels = [planes * block.expansion for planes in (128, 256, 512)]
+        for norm in self.batch_norms():
+            norm.eps = bn_eps
 
     def _make_layer(
         self, block: type[BasicBlock | Bottleneck], planes: int, blocks: int, stride: int = 1
@@ -140,23 +150,24 @@ class ResNet(nn.Module):
         self.inplanes = out_channels
         return nn.Sequential(*stage)
 
+    def batch_norms(self) -> list[nn.BatchNorm2d]:
+        return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
+
     def freeze_bn(self, frozen: bool = True) -> None:
         """Batch norm keeps its statistics, scale and shift; `train()` does not undo it.
 
         A detector's batch is too small for good statistics. `freeze_bn(False)` lets them learn.
         """
         self.bn_frozen = frozen
-        for module in self.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.requires_grad_(not frozen)
+        for norm in self.batch_norms():
+            norm.requires_grad_(not frozen)
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "ResNet":
         super().train(mode)
         if self.bn_frozen:
-            for module in self.modules():
-                if isinstance(module, nn.BatchNorm2d):
-                    module.eval()
+            for norm in self.batch_norms():
+                norm.eval()
         return self
 
     def forward(self, images: Tensor) -> list[Tensor]:

@@ -26,6 +26,7 @@ RECIPE_HELP = {
     "save_every": "steps between two checkpoints",
     "seed": "of the weights, the order of the images and their augmentation",
 }
+DETECTOR_HELP = "its file, or coco or coco_v2, torchvision's for photographs"
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -88,10 +89,24 @@ def make_parser() -> argparse.ArgumentParser:
     data.add_argument(
         "--validation-coco", nargs=2, metavar=("IMAGES", "JSON"), help="to measure on"
     )
-    network = add_network(sub, "resnet10", 64)
+    network = add_network(sub, commands.NETWORK["backbone"], commands.NETWORK["features"])
     network.add_argument("--imagenet", action="store_true", help="start from ImageNet weights")
     network.add_argument(
-        "--freeze-bn", action=argparse.BooleanOptionalAction, help="default: with --imagenet only"
+        "--start",
+        metavar="DETECTOR",
+        help="start from a trained detector, which decides the network: "
+        f"{DETECTOR_HELP}. Classes that it does not know are new to it",
+    )
+    network.add_argument(
+        "--freeze",
+        nargs="+",
+        metavar="PART",
+        help="parts that do not learn, such as backbone.conv1 backbone.layer1",
+    )
+    network.add_argument(
+        "--freeze-bn",
+        action=argparse.BooleanOptionalAction,
+        help="default: with --imagenet, or as in --start",
     )
     add_size(network)
     recipe = sub.add_argument_group("recipe")
@@ -106,7 +121,7 @@ def make_parser() -> argparse.ArgumentParser:
     add_running(sub).add_argument("--workers", type=int, default=0, help="that load images")
 
     sub = add("evaluate", commands.evaluate, "measure a detector on a data set")
-    sub.add_argument("--detector", type=Path, default=SHAPES, help="file of a trained detector")
+    sub.add_argument("--detector", default=SHAPES, help=DETECTOR_HELP)
     sub.add_argument("--json", type=Path, help="file to write the numbers to")
     sub.add_argument("--batch-size", type=int, default=8, help="images at a time")
     data = add_data(sub)
@@ -123,7 +138,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     sub = add("detect", commands.detect, "find the objects in images")
     sub.add_argument("images", nargs="*", type=Path, help="images, or folders of images")
-    sub.add_argument("--detector", type=Path, default=SHAPES, help="file of a trained detector")
+    sub.add_argument("--detector", default=SHAPES, help=DETECTOR_HELP)
     sub.add_argument("--out", type=Path, default="detections", help="folder for the results")
     sub.add_argument("--score", type=float, default=0.5, help="least score of a detection")
     sub.add_argument("--batch-size", type=int, default=8, help="images at a time")
@@ -180,12 +195,17 @@ def add_network(
 
 
 def add_anchors(group: argparse._ActionsContainer) -> None:
-    group.add_argument("--anchor-size", type=float, default=4.0, help="base size in strides")
+    group.add_argument(
+        "--anchor-size",
+        type=float,
+        default=commands.NETWORK["anchor_size"],
+        help="base size in strides",
+    )
     group.add_argument(
         "--anchor-ratios",
         type=float,
         nargs="+",
-        default=[0.5, 1.0, 2.0],
+        default=commands.NETWORK["anchor_ratios"],
         metavar="RATIO",
         help="heights / widths",
     )

@@ -17,6 +17,7 @@ from torchvision.utils import draw_bounding_boxes
 
 from .anchors import Anchors
 from .backbone import RESNETS, BasicBlock
+from .builders import coco_detector
 from .coverage import anchor_coverage
 from .data.batches import without_crowds
 from .data.folders import CocoFolder, VocFolder
@@ -28,14 +29,22 @@ from .detector import Detector
 from .distributed import processes, rank
 from .errors import sort_errors
 from .evaluation import coco_report
+from .finetuning import keep_classes, replace_classes
 from .learn.trace import trace
 from .retinanet import RetinaNet
 from .run import quality
 from .training import Recipe, fit
 from .validation import look
-from .weights import load_imagenet
+from .weights import COCO, load_imagenet
 
 BACKBONES = {"resnet10": (BasicBlock, (1, 1, 1, 1)), **RESNETS}
+# the network that is trained where none is named
+NETWORK = {
+    "backbone": "resnet10",
+    "features": 64,
+    "anchor_size": 4.0,
+    "anchor_ratios": [0.5, 1.0, 2.0],
+}
 SPLITS = {"split": "trainval", "test_split": "test"}  # of a VOC folder, by default
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 
@@ -57,29 +66,20 @@ def train(options: argparse.Namespace) -> None:
         validation_data = test_scenes()
 
     torch.manual_seed(options.seed)
-    block, layers = BACKBONES[options.backbone]
-    freeze_bn = options.imagenet if options.freeze_bn is None else options.freeze_bn
-    model = RetinaNet(
-        len(training_data.classes),
-        block,
-        layers,
-        feature_size=options.features,
-        freeze_bn=freeze_bn,
-        anchors=make_anchors(options),
-    )
-    if options.imagenet:
-        load_imagenet(model.backbone)
+    detector = first_detector(options, training_data.classes)
+    if options.freeze:
+        detector.model.freeze(*options.freeze)
     augmentation = None
     if options.augment if options.augment is not None else not drawn:
         augmentation = augment(vertical_flip=0.5 if options.vertical_flip else 0.0)
     recipe = Recipe(**{field.name: getattr(options, field.name) for field in fields(Recipe)})
 
     with processes(options.device) as device:
-        detector = Detector(model.to(device), training_data.classes, options.size)
+        detector.model.to(device)
         if rank() == 0:
             print(f"{len(training_data)} images to learn, classes: {', '.join(detector.classes)}")
             if not drawn:
-                coverage = anchor_coverage(make_anchors(options), training_data, detector.scaling)
+                coverage = anchor_coverage(detector.model.anchors, training_data, detector.scaling)
                 print(*coverage.advice(), sep="\n")
         log = fit(
             detector,
@@ -97,12 +97,54 @@ def train(options: argparse.Namespace) -> None:
             print(f"the detector is {options.out / 'best.pt'}")
 
 
+def first_detector(options: argparse.Namespace, classes: tuple[str, ...]) -> Detector:
+    """The detector that a training starts from."""
+    if options.start:
+        return known_detector(options, classes)
+    block, layers = BACKBONES[options.backbone]
+    model = RetinaNet(
+        len(classes),
+        block,
+        layers,
+        feature_size=options.features,
+        freeze_bn=options.imagenet if options.freeze_bn is None else options.freeze_bn,
+        anchors=make_anchors(options),
+    )
+    if options.imagenet:
+        load_imagenet(model.backbone)
+    return Detector(model, classes, options.size)
+
+
+def known_detector(options: argparse.Namespace, classes: tuple[str, ...]) -> Detector:
+    """The detector that --start names, for these classes: it keeps those that it knows by name."""
+    named = [name for name, value in NETWORK.items() if getattr(options, name) != value]
+    named += ["imagenet"] * options.imagenet
+    if named:
+        raise ValueError(
+            f"--start {options.start} decides the network: leave out "
+            + ", ".join(f"--{name.replace('_', '-')}" for name in named)
+        )
+    start = open_detector(options.start)
+    if set(classes) <= set(start.classes):
+        model = keep_classes(start.model, [start.classes.index(name) for name in classes])
+    else:
+        model = replace_classes(start.model, len(classes))
+    if options.freeze_bn is not None:
+        model.freeze_bn(options.freeze_bn)
+    return Detector(model, classes, options.size or start.size)
+
+
+def open_detector(name: str | Path) -> Detector:
+    """The detector of a file, or one of torchvision's by name."""
+    return coco_detector(name) if name in COCO else Detector.load(name)
+
+
 def evaluate(options: argparse.Namespace) -> None:
     """Measure a detector: COCO's twelve numbers, each class, and where the errors come from.
 
     Without data, on 100 drawn scenes that no training of this package uses.
     """
-    detector = Detector.load(options.detector)
+    detector = open_detector(options.detector)
     dataset = open_folder(options, "test_split", options.coco, detector.classes)
     if dataset is None:
         if not set(detector.classes) <= set(CLASSES):
@@ -153,7 +195,7 @@ def detect(options: argparse.Namespace) -> None:
     Without an image, in the scene of the notebooks. Boxes are x1, y1, x2, y2 in pixels. An image
     that can't be read is told, and the others are looked at.
     """
-    detector = Detector.load(options.detector)
+    detector = open_detector(options.detector)
     detector.model.to(options.device)
     paths, broken = find_images(options.images, options.out), []
     images = read_images(paths, detector, broken) if paths else [scene_of_the_notebooks()]

@@ -134,7 +134,9 @@ def anchor_coverage(
         boxes = scaled_boxes(dataset, index, scaling)
         if len(boxes) == 0:
             continue
-        height, width = boxes.canvas_size
+        height, width = (
+            -(-side // anchors.multiple) * anchors.multiple for side in boxes.canvas_size
+        )
         counts = torch.tensor(anchors.level_counts(height, width))
         boxes = boxes.as_subclass(Tensor)
         # on the CPU, where the boxes are, also for the anchors of a model on a GPU

@@ -16,19 +16,22 @@ class Detection(nn.Module):
 
     Args:
         score_threshold: only entries with a probability above this become boxes.
-        top_k: the best entries of each level that go on.
+        top_k: the best entries of each level that go on; None for all, as in the original.
         nms_threshold: of two boxes of a class that overlap more than this (IoU), the one with
             the lower score goes.
-        max_detections: the best that remain of an image.
+        max_detections: the best that remain of an image; None for all, as in the original.
+        keep_empty: a box moved off the image and cut off to nothing stays a detection, as in
+            torchvision and the original.
         box_transform: decodes the deltas; a `RetinaNet` puts its own here.
     """
 
     def __init__(
         self,
         score_threshold: float = 0.05,
-        top_k: int = 1000,
+        top_k: int | None = 1000,
         nms_threshold: float = 0.5,
-        max_detections: int = 300,
+        max_detections: int | None = 300,
+        keep_empty: bool = False,
         box_transform: BBoxTransform | None = None,
     ) -> None:
         super().__init__()
@@ -36,6 +39,7 @@ class Detection(nn.Module):
         self.top_k = top_k
         self.nms_threshold = nms_threshold
         self.max_detections = max_detections
+        self.keep_empty = keep_empty
         self.box_transform = box_transform or BBoxTransform()
         self.clip_boxes = ClipBoxes()
 
@@ -79,18 +83,19 @@ class Detection(nn.Module):
         start = 0
         for level in logits.sigmoid().split(level_counts):  # [h·w·9, K]
             row, label = torch.nonzero(level > self.score_threshold, as_tuple=True)
-            score, order = level[row, label].sort(descending=True, stable=True)
-            order = order[: self.top_k]
+            k = len(row) if self.top_k is None else min(self.top_k, len(row))
+            score, order = level[row, label].topk(k)  # of equal scores torchvision's come first
             rows.append(row[order] + start)
             labels.append(label[order])
-            scores.append(score[: self.top_k])
+            scores.append(score)
             start += len(level)
         row, label, score = torch.cat(rows), torch.cat(labels), torch.cat(scores)
 
         boxes = self.box_transform.decode(anchors[row], deltas[row])  # [n, 4]
         boxes = self.clip_boxes(boxes, images)
         # a box moved off the image has no area left and is no detection
-        kept = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
-        boxes, score, label = boxes[kept], score[kept], label[kept]
+        if not self.keep_empty:
+            kept = ((boxes[:, 2:] - boxes[:, :2]) > 0).all(dim=1)
+            boxes, score, label = boxes[kept], score[kept], label[kept]
         best = batched_nms(boxes, score, label, self.nms_threshold)[: self.max_detections]
         return {"boxes": boxes[best], "scores": score[best], "labels": label[best]}

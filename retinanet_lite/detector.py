@@ -8,19 +8,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .anchors import Anchors
-from .backbone import BasicBlock, Bottleneck
-from .boxes import BBoxTransform, ClipBoxes
+from .architecture import architecture, build
+from .boxes import ClipBoxes
 from .checks import SMALLEST_SIDE
 from .data.batches import to_batch
 from .data.transforms import as_tv_tensors, resize
-from .detection import Detection
-from .losses import FocalLoss
 from .retinanet import RetinaNet
 
 Item = tuple[Tensor, dict]  # an image [3, H, W] and its {"boxes": [M, 4], "labels": [M]}
 NOTHING = {"boxes": torch.empty(0, 4), "labels": torch.empty(0, dtype=torch.int64)}
-BLOCKS = {"BasicBlock": BasicBlock, "Bottleneck": Bottleneck}
 
 
 @dataclass
@@ -68,8 +64,8 @@ class Detector:
     def stream(self, images: Iterable[Tensor], batch_size: int = 8) -> Iterator[dict[str, Tensor]]:
         """As calling the detector, but one image's detections at a time, for any number of them."""
         for originals, scaled in self.batches(((image, NOTHING) for image in images), batch_size):
-            batch, _ = to_batch(scaled)
-            yield from self.detections(self.predict(batch), batch, originals)
+            batch, _ = to_batch(scaled, self.model.anchors.multiple)
+            yield from self.detections(self.predict(batch), batch, originals, scaled)
 
     @torch.no_grad()
     def predict(self, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -84,14 +80,20 @@ class Detector:
                 module.training = mode
 
     def detections(
-        self, predictions: tuple[Tensor, Tensor, Tensor], batch: Tensor, originals: list[Item]
+        self,
+        predictions: tuple[Tensor, Tensor, Tensor],
+        batch: Tensor,
+        originals: list[Item],
+        scaled: list[Item],
     ) -> list[dict[str, Tensor]]:
         """What `predict` found in a batch, in the pixels of the images that it was scaled from."""
         counts = self.model.anchors.level_counts(*batch.shape[-2:])
+        height, width = scaled[0][0].shape[-2:]
+        images = batch[..., :height, :width]  # without what they were filled up with
         return [
-            to_original(found, batch, image)
+            to_original(found, images, image)
             for found, (image, _) in zip(
-                self.model.detection(*predictions, counts, batch), originals, strict=True
+                self.model.detection(*predictions, counts, images), originals, strict=True
             )
         ]
 
@@ -100,7 +102,7 @@ class Detector:
     ) -> Iterator[tuple[list[Item], list[Item]]]:
         """Neighbours of one size together, as they came and scaled.
 
-        Nothing is filled up, so that an image's detections do not depend on its batch.
+        None is filled up for another, so that an image's detections do not depend on its batch.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size must be 1 or more; got {batch_size}")
@@ -180,48 +182,6 @@ def to_original(found: dict[str, Tensor], batch: Tensor, image: Tensor) -> dict[
     boxes = found["boxes"] * torch.tensor([width / w, height / h, width / w, height / h])
     found["boxes"] = ClipBoxes()(boxes, image)  # rounding may carry one past the border
     return found
-
-
-def architecture(model: RetinaNet) -> dict:
-    """What `build` needs to make a model like this one, as plain numbers and names."""
-    return {
-        "num_classes": model.num_classes,
-        "block": model.backbone.block.__name__,
-        "layers": list(model.backbone.layers),
-        "feature_size": model.fpn.output3.out_channels,
-        "freeze_bn": model.backbone.bn_frozen,
-        "anchors": {
-            # floats of Python: one of NumPy would make the file unreadable
-            "ratios": list(map(float, model.anchors.ratios)),
-            "scales": list(map(float, model.anchors.scales)),
-            "size": float(model.anchors.size),
-        },
-        "std": model.regress_boxes.std.tolist(),
-        "max_log_scale": model.regress_boxes.max_log_scale,
-        "focal_loss": {
-            name: getattr(model.focal_loss, name)
-            for name in ("alpha", "gamma", "beta", "positive", "negative", "keep_best")
-        },
-        "detection": {
-            name: getattr(model.detection, name)
-            for name in ("score_threshold", "top_k", "nms_threshold", "max_detections")
-        },
-    }
-
-
-def build(about: dict) -> RetinaNet:
-    """A model by the description that `architecture` made."""
-    return RetinaNet(
-        about["num_classes"],
-        BLOCKS[about["block"]],
-        about["layers"],
-        feature_size=about["feature_size"],
-        freeze_bn=about["freeze_bn"],
-        anchors=Anchors(**about["anchors"]),
-        box_transform=BBoxTransform(about["std"], about["max_log_scale"]),
-        focal_loss=FocalLoss(**about["focal_loss"]),
-        detection=Detection(**about["detection"]),
-    )
 
 
 def write_atomically(path: str | os.PathLike, content: dict) -> None:

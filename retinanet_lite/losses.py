@@ -7,23 +7,29 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.ops import generalized_box_iou_loss
 
 from .boxes import BBoxTransform
 from .checks import check_annotations
 from .matching import IGNORED, match_anchors
+
+BOX_LOSSES = ("smooth_l1", "l1", "giou")
 
 
 class FocalLoss(nn.Module):
     """Classification and box loss of a batch.
 
     Each image's sums are divided by its number of positive anchors (at least 1), then averaged
-    over the images. The box loss is the mean over the four targets of the positives, as in the
-    original; torchvision's v1 and detectron2 sum the four.
+    over the images.
 
     Args:
         alpha: weight of the positive entries; the negative ones weigh 1 − alpha.
         gamma: how much easy entries are turned down; 0 is plain cross entropy.
         beta: where smooth L1 turns from a parabola into a line, in target units.
+        box_loss: what the deltas of a positive anchor cost. "smooth_l1", the original's, is the
+            mean of smooth L1 over the four targets; "l1", torchvision's v1 and detectron2's, the
+            sum of the four absolute differences; "giou", torchvision's v2, one minus the
+            generalized IoU of the decoded box and the object (Rezatofighi et al. 2019).
         positive, negative, keep_best: how anchors find their objects, see `match_anchors`.
         box_transform: makes the box targets; a `RetinaNet` puts its own here.
     """
@@ -35,16 +41,20 @@ class FocalLoss(nn.Module):
         beta: float = 1 / 9,
         positive: float = 0.5,
         negative: float = 0.4,
-        keep_best: bool = True,
+        keep_best: bool | str = True,
+        box_loss: str = "smooth_l1",
         box_transform: BBoxTransform | None = None,
     ) -> None:
         super().__init__()
+        if box_loss not in BOX_LOSSES:
+            raise ValueError(f"box_loss must be one of {', '.join(BOX_LOSSES)}; got {box_loss!r}")
         self.alpha = alpha
         self.gamma = gamma
         self.beta = beta
         self.positive = positive
         self.negative = negative
         self.keep_best = keep_best
+        self.box_loss = box_loss
         self.box_transform = box_transform or BBoxTransform()
 
     def forward(
@@ -99,11 +109,18 @@ class FocalLoss(nn.Module):
         entries = focal_loss(logits, targets, self.alpha, self.gamma)  # [N, K]
         classification = entries[matches != IGNORED].sum() / normalizer
 
-        target_deltas = self.box_transform.encode(anchors[positive], matched[:, :4])  # [P, 4]
-        regression = F.smooth_l1_loss(
-            deltas[positive], target_deltas.to(deltas), beta=self.beta, reduction="sum"
-        ) / (4 * normalizer)
-        return classification, regression
+        regression = self.box_losses(deltas[positive], anchors[positive], matched[:, :4])  # [P]
+        return classification, regression.sum() / normalizer
+
+    def box_losses(self, deltas: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
+        """The box loss of each positive anchor, [P]; deltas, anchors and objects' boxes [P, 4]."""
+        if self.box_loss == "giou":
+            decoded = self.box_transform.decode(anchors, deltas)
+            return generalized_box_iou_loss(decoded, boxes)
+        targets = self.box_transform.encode(anchors, boxes).to(deltas)  # [P, 4]
+        if self.box_loss == "l1":
+            return (deltas - targets).abs().sum(dim=1)
+        return F.smooth_l1_loss(deltas, targets, beta=self.beta, reduction="none").mean(dim=1)
 
 
 def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

@@ -16,7 +16,7 @@ def match_anchors(
     boxes: Tensor,
     positive: float = 0.5,
     negative: float = 0.4,
-    keep_best: bool = True,
+    keep_best: bool | str = True,
 ) -> Tensor:
     """For every anchor, the object that it learns.
 
@@ -32,8 +32,9 @@ def match_anchors(
         keep_best: every object's best anchor learns it, whatever its IoU, so that an object
             that no anchor covers still teaches. Where two objects have the same best anchor,
             it learns the one that it overlaps more. False is the paper's and the original's
-            rule. torchvision and detectron2 keep best anchors too, but let such an anchor learn
-            the object that it overlaps most, which may be another.
+            rule. "low_quality" is torchvision's and detectron2's: an object keeps all anchors
+            that are equally its best, but each learns the object that it overlaps most itself,
+            which may be another.
 
     Returns:
         [N] int64: the object's row in `boxes`, or `NEGATIVE` (−1), or `IGNORED` (−2).
@@ -43,16 +44,22 @@ def match_anchors(
             f"the thresholds must satisfy 0 ≤ negative ≤ positive ≤ 1; "
             f"got negative={negative}, positive={positive}"
         )
+    if keep_best not in (True, False, "low_quality"):
+        raise ValueError(f'keep_best must be True, False or "low_quality"; got {keep_best!r}')
     if len(boxes) == 0:
         return torch.full((len(anchors),), NEGATIVE, device=anchors.device)
 
     iou = box_iou(anchors, boxes)  # [N, M]
-    best_iou, matches = iou.max(dim=1)  # [N], [N]
+    best_iou, nearest = iou.max(dim=1)  # [N], [N]
+    matches = nearest.clone()
     matches[best_iou < positive] = IGNORED
     matches[best_iou < negative] = NEGATIVE
 
-    if keep_best:
-        best_iou, best_anchor = iou.max(dim=0)  # [M], [M]
+    best_iou, best_anchor = iou.max(dim=0)  # [M], [M]
+    if keep_best == "low_quality":
+        kept = ((iou == best_iou) & (iou > 0)).any(dim=1)  # [N]
+        matches[kept] = nearest[kept]
+    elif keep_best:
         order = best_iou.argsort(stable=True)  # the least overlap first
         order = order[best_iou[order] > 0]
         # of the objects that share a best anchor, the last in order gets it

@@ -11,7 +11,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from .anchors import Anchors
-from .backbone import RESNETS, BasicBlock, Bottleneck, ResNet
+from .backbone import BasicBlock, Bottleneck, ResNet
 from .boxes import BBoxTransform
 from .checks import check_images
 from .detection import Detection
@@ -32,6 +32,8 @@ class RetinaNet(nn.Module):
         feature_size: channels of the pyramid and inside the heads.
         prior: π, the probability of every class at every anchor before training.
         freeze_bn: batch norm does not learn, also after `train()`.
+        p6_from, norm_groups, bn_eps: where others differ, see `PyramidFeatures`,
+            `RegressionModel` and `ResNet`.
         anchors, box_transform, focal_loss, detection: modules in place of the default ones, to
             change their arguments, e.g. `focal_loss=FocalLoss(gamma=1.0)`.
 
@@ -46,6 +48,9 @@ class RetinaNet(nn.Module):
         feature_size: int = 256,
         prior: float = 0.01,
         freeze_bn: bool = True,
+        p6_from: str = "C5",
+        norm_groups: int | None = None,
+        bn_eps: float = 1e-5,
         anchors: Anchors | None = None,
         box_transform: BBoxTransform | None = None,
         focal_loss: FocalLoss | None = None,
@@ -56,11 +61,9 @@ class RetinaNet(nn.Module):
             raise ValueError(
                 f"num_classes must be 1 or more, without background; got {num_classes}"
             )
-        if not 0 < prior < 1:
-            raise ValueError(f"prior is a probability between 0 and 1, e.g. 0.01; got {prior}")
         self.num_classes = num_classes
-        self.backbone = ResNet(block, layers)
-        self.fpn = PyramidFeatures(*self.backbone.out_channels, feature_size)
+        self.backbone = ResNet(block, layers, bn_eps)
+        self.fpn = PyramidFeatures(*self.backbone.out_channels, feature_size, p6_from)
         self.anchors = anchors or Anchors()
         if self.anchors.levels != (3, 4, 5, 6, 7):
             raise ValueError(
@@ -69,9 +72,11 @@ class RetinaNet(nn.Module):
             )
         num_anchors = self.anchors.num_anchors
         # classification and regression share their form, not their parameters
-        self.regression_model = RegressionModel(feature_size, num_anchors, feature_size)
+        self.regression_model = RegressionModel(
+            feature_size, num_anchors, feature_size, norm_groups
+        )
         self.classification_model = ClassificationModel(
-            feature_size, num_anchors, num_classes, feature_size
+            feature_size, num_anchors, num_classes, feature_size, norm_groups
         )
         self.focal_loss = focal_loss or FocalLoss()
         self.detection = detection or Detection()
@@ -80,6 +85,7 @@ class RetinaNet(nn.Module):
         self.focal_loss.box_transform = self.regress_boxes
         self.detection.box_transform = self.regress_boxes
         self.initialize(prior)
+        self.frozen: tuple[str, ...] = ()
         if freeze_bn:
             self.freeze_bn()
 
@@ -100,13 +106,47 @@ class RetinaNet(nn.Module):
                 nn.init.normal_(module.weight, std=math.sqrt(2.0 / n))
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        for model in (self.regression_model, self.classification_model):
-            nn.init.normal_(model.output.weight, std=OUTPUT_STD)
-        nn.init.constant_(self.classification_model.output.bias, -math.log((1.0 - prior) / prior))
+        nn.init.normal_(self.regression_model.output.weight, std=OUTPUT_STD)
+        initialize_classes(self.classification_model.output, prior)
 
     def freeze_bn(self, frozen: bool = True) -> None:
         """Freeze the backbone's batch norm so that `train()` keeps it frozen, or let it learn."""
         self.backbone.freeze_bn(frozen)
+        self.freeze(*self.frozen)
+
+    def freeze(self, *parts: str) -> None:
+        """These parts do not learn, also after `train()`, and all others do; `freeze()` thaws all.
+
+        Their parameters keep their values, and so do the statistics of their batch norm. Batch norm
+        that `freeze_bn` has frozen stays so.
+
+        Args:
+            parts: names of modules, such as "backbone.conv1", "backbone.layer1", "fpn".
+
+        Raises:
+            ValueError: if there is no such part.
+        """
+        modules = dict(self.named_modules())
+        for part in parts:
+            if not part or part not in modules:
+                stem = [name for name in modules if name.count(".") < 2 and name]
+                raise ValueError(
+                    f"the model has no part {part!r} to freeze. It has {', '.join(stem)}, and "
+                    f"what is in these."
+                )
+        self.frozen = parts
+        self.requires_grad_(True)
+        if self.backbone.bn_frozen:
+            self.backbone.freeze_bn()
+        for part in parts:
+            modules[part].requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "RetinaNet":
+        super().train(mode)
+        for part in self.frozen:
+            self.get_submodule(part).eval()
+        return self
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the network says about every anchor.
@@ -160,26 +200,9 @@ class RetinaNet(nn.Module):
         return self.detection(classification, regression, anchors, level_counts, images)
 
 
-def retinanet_resnet18(num_classes: int, **arguments) -> RetinaNet:
-    """RetinaNet over ResNet-18; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, *RESNETS["resnet18"], **arguments)
-
-
-def retinanet_resnet34(num_classes: int, **arguments) -> RetinaNet:
-    """RetinaNet over ResNet-34; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, *RESNETS["resnet34"], **arguments)
-
-
-def retinanet_resnet50(num_classes: int, **arguments) -> RetinaNet:
-    """RetinaNet over ResNet-50, the walkthrough's; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, *RESNETS["resnet50"], **arguments)
-
-
-def retinanet_resnet101(num_classes: int, **arguments) -> RetinaNet:
-    """RetinaNet over ResNet-101; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, *RESNETS["resnet101"], **arguments)
-
-
-def retinanet_resnet152(num_classes: int, **arguments) -> RetinaNet:
-    """RetinaNet over ResNet-152; arguments as in `RetinaNet`."""
-    return RetinaNet(num_classes, *RESNETS["resnet152"], **arguments)
+def initialize_classes(output: nn.Conv2d, prior: float) -> None:
+    """Give every class the probability `prior` at every anchor: the output's first weights."""
+    if not 0 < prior < 1:
+        raise ValueError(f"prior is a probability between 0 and 1, e.g. 0.01; got {prior}")
+    nn.init.normal_(output.weight, std=OUTPUT_STD)
+    nn.init.constant_(output.bias, -math.log((1.0 - prior) / prior))

@@ -45,11 +45,11 @@ class Run:
             )
         mine = {**self.detector.about(), **self.recipe}
         other = {**content["about"], **content["recipe"]}
-        different = [name for name in mine if mine[name] != other[name]]
+        different = [name for name in mine if mine[name] != other.get(name)]
         if different:
             raise ValueError(
                 f"{self.folder} holds a training that differs in "
-                + ", ".join(f"{n} ({other[n]} there, {mine[n]} here)" for n in different)
+                + ", ".join(f"{n} ({other.get(n)} there, {mine[n]} here)" for n in different)
                 + ". Go on with the same, or name another folder."
             )
         self.detector.model.load_state_dict(content["weights"])

@@ -6,6 +6,7 @@ run that was stopped goes on where it was, with the result of a run that was not
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -74,6 +75,8 @@ class Recipe:
 
     def make_optimizer(self, model: nn.Module) -> torch.optim.Optimizer:
         trained = [p for p in model.parameters() if p.requires_grad]
+        if not trained:
+            raise ValueError("every part of the model is frozen, so that nothing can learn")
         groups = [
             {"params": [p for p in trained if p.dim() > 1], "weight_decay": self.weight_decay},
             {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
@@ -124,7 +127,9 @@ def fit(
     optimizer = recipe.make_optimizer(model)
     run = Run(folder, detector, optimizer, asdict(recipe))
     stream = Stream(training_data, augmentation, detector.scaling, recipe.seed)
-    loader = make_loader(stream, recipe, run.step, workers, pin_memory=device.type == "cuda")
+    loader = make_loader(
+        stream, recipe, run.step, workers, device.type == "cuda", model.anchors.multiple
+    )
 
     hidden = not progress or rank() != 0
     bar = tqdm(loader, initial=run.step, total=recipe.steps, unit="step", disable=hidden)
@@ -165,7 +170,12 @@ def due(step: int, every: int, last: int) -> bool:
 
 
 def make_loader(
-    stream: Stream, recipe: Recipe, first_step: int, workers: int, pin_memory: bool
+    stream: Stream,
+    recipe: Recipe,
+    first_step: int,
+    workers: int,
+    pin_memory: bool,
+    multiple: int = 1,
 ) -> DataLoader:
     """The batches of this process, from a step on."""
     if recipe.batch_size % world_size():
@@ -180,7 +190,7 @@ def make_loader(
         stream,
         batch_size=recipe.batch_size // world_size(),
         sampler=positions,
-        collate_fn=to_batch,
+        collate_fn=partial(to_batch, multiple=multiple),
         num_workers=workers,
         pin_memory=pin_memory,
     )

@@ -48,9 +48,9 @@ def look(
     mine = (dataset[i] for i in progress_bar(rows, len(rows), "measuring", progress))
     detections, targets, losses = [], [], []
     for originals, scaled in detector.batches(mine, batch_size):
-        images, annotations = to_batch(scaled)
+        images, annotations = to_batch(scaled, detector.model.anchors.multiple)
         predictions = detector.predict(images)
-        detections += detector.detections(predictions, images, originals)
+        detections += detector.detections(predictions, images, originals, scaled)
         targets += [target for _, target in originals]
         batch_losses = detector.model.focal_loss(*predictions, annotations)
         losses += [tuple(loss.item() for loss in batch_losses.values())] * len(originals)

@@ -1,0 +1,93 @@
+"""torchvision's RetinaNets with random parameters, and their numbers, for tests to compare with."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn as nn
+import torchvision
+from torch import Tensor
+from torchvision.models.detection.backbone_utils import _resnet_fpn_extractor
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.retinanet import RetinaNet
+from torchvision.ops.feature_pyramid_network import LastLevelP6P7
+
+BUILDERS: dict[str, Callable[..., RetinaNet]] = {
+    "v1": torchvision.models.detection.retinanet_resnet50_fpn,
+    "v2": torchvision.models.detection.retinanet_resnet50_fpn_v2,
+}
+
+
+def published(version: str, num_classes: int = 20, **arguments) -> RetinaNet:
+    """torchvision's v1 or v2 over ResNet-50, with parameters at random."""
+    nothing = {"weights": None, "weights_backbone": None, "_skip_resize": True}
+    model = BUILDERS[version](num_classes=num_classes, **nothing, **arguments)
+    return at_random(model)
+
+
+def of_depth(name: str, p6_from: str, num_classes: int = 5, **arguments) -> RetinaNet:
+    """torchvision's RetinaNet over any of its ResNets, as one builds it with its own parts."""
+    resnet = getattr(torchvision.models, name)()
+    p6 = LastLevelP6P7(256 if p6_from == "P5" else resnet.fc.in_features, 256)
+    backbone = _resnet_fpn_extractor(resnet, 5, returned_layers=[2, 3, 4], extra_blocks=p6)
+    return at_random(RetinaNet(backbone, num_classes, _skip_resize=True, **arguments))
+
+
+@torch.no_grad()
+def at_random(model: RetinaNet) -> RetinaNet:
+    """Parameters and statistics at random, of a size that a trained model's could have.
+
+    Biases of the classes are raised so that there are detections.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
+            module.weight.uniform_(0.5, 1.0)
+            module.bias.normal_(std=0.1)
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+            if name.endswith(("bn3", "layer1.0.bn2", "downsample.1")):
+                module.weight.mul_(0.3)  # what a residual block adds; else it grows and grows
+        elif isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+            if module.bias is not None:
+                module.bias.normal_(std=0.1)
+    head = model.head
+    head.classification_head.cls_logits.weight.mul_(1.2)
+    head.classification_head.cls_logits.bias.sub_(4.0)
+    head.regression_head.bbox_reg.weight.mul_(0.3)
+    return model.eval()
+
+
+def numbers(model: RetinaNet, images: Tensor) -> dict:
+    """C3 … P7, logits, deltas, anchors and detections, all before and after its postprocessing."""
+    size = tuple(images.shape[-2:])
+    C = model.backbone.body(images)
+    P = list(model.backbone.fpn(C).values())
+    outputs = model.head(P)
+    anchors = model.anchor_generator(ImageList(images, [size] * len(images)), P)
+    A = anchors[0].shape[0] // sum(p.shape[2] * p.shape[3] for p in P)
+    counts = [p.shape[2] * p.shape[3] * A for p in P]
+    with torch.no_grad():
+        detections = model.postprocess_detections(
+            {name: list(output.split(counts, dim=1)) for name, output in outputs.items()},
+            [list(of_image.split(counts)) for of_image in anchors],
+            [size] * len(images),
+        )
+    return {
+        "C": list(C.values()),
+        "P": P,
+        "logits": outputs["cls_logits"],
+        "deltas": outputs["bbox_regression"],
+        "anchors": anchors[0],
+        "detections": detections,
+    }
+
+
+def losses(model: RetinaNet, found: dict, targets: list[dict]) -> dict[str, Tensor]:
+    """Its losses for what `numbers` gave."""
+    outputs = {"cls_logits": found["logits"], "bbox_regression": found["deltas"]}
+    theirs = model.compute_loss(targets, outputs, [found["anchors"]] * len(targets))
+    return {
+        "classification": theirs["classification"],
+        "regression": theirs["bbox_regression"],
+    }
