@@ -126,14 +126,17 @@ class RetinaNet(nn.Module):
         Raises:
             ValueError: if there is no such part.
         """
-        modules = dict(self.named_modules())
-        for part in parts:
-            if not part or part not in modules:
-                stem = [name for name in modules if name.count(".") < 2 and name]
-                raise ValueError(
-                    f"the model has no part {part!r} to freeze. It has {', '.join(stem)}, and "
-                    f"what is in these."
-                )
+        modules = {
+            name: module
+            for name, module in self.named_modules()
+            if name and any(module.parameters())
+        }
+        if unknown := [part for part in parts if part not in modules]:
+            large = [name for name in modules if name.count(".") == name.startswith("backbone.")]
+            raise ValueError(
+                f"the model has no parameters in {unknown[0]!r}. Its parts are {', '.join(large)}, "
+                f"and what is in these."
+            )
         self.frozen = parts
         self.requires_grad_(True)
         if self.backbone.bn_frozen:

@@ -245,7 +245,11 @@ def load_coco(name: str = "coco", **changes) -> RetinaNet:
     Raises:
         ConnectionError: if they can't be downloaded, or are damaged.
     """
-    state = download(published(name), f"torchvision's {name} weights")
+    state = download(
+        published(name),
+        f"torchvision's {name} weights",
+        "take the package's own small detector, Detector.load(retinanet_lite.pretrained.SHAPES)",
+    )
     version = "v2" if name == "coco_v2" else "v1"
     return from_torchvision(state, 91, version, **changes)
 
@@ -277,12 +281,13 @@ def load_imagenet(backbone: ResNet, name: str = "IMAGENET1K_V1") -> None:
             f"torchvision's weights for {names[shape]} are {', '.join(choices.__members__)}; "
             f"got {name!r}"
         )
-    state = download(choices[name], f"the ImageNet weights of {names[shape]}")
+    what = f"the ImageNet weights of {names[shape]}"
+    state = download(choices[name], what, "train from random weights")
     # the classifier of the thousand classes is not part of a backbone
     backbone.load_state_dict({k: v for k, v in state.items() if not k.startswith("fc.")})
 
 
-def download(weights: WeightsEnum, what: str) -> dict[str, Tensor]:
+def download(weights: WeightsEnum, what: str, instead: str) -> dict[str, Tensor]:
     """The parameters of published weights, from PyTorch's folder or from their address."""
     try:
         return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
@@ -290,6 +295,5 @@ def download(weights: WeightsEnum, what: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ConnectionError(
             f"{what} could not be downloaded ({error}). Without a network, fetch {weights.url} "
-            f"elsewhere and put it into {torch.hub.get_dir()}/checkpoints; or train from random "
-            f"weights."
+            f"elsewhere and put it into {torch.hub.get_dir()}/checkpoints; or {instead}."
         ) from error
