@@ -129,7 +129,7 @@ class RetinaNet(nn.Module):
         modules = {
             name: module
             for name, module in self.named_modules()
-            if name and any(module.parameters())
+            if name and list(module.parameters())
         }
         if unknown := [part for part in parts if part not in modules]:
             large = [name for name in modules if name.count(".") == name.startswith("backbone.")]
