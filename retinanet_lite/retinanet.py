@@ -112,13 +112,15 @@ class RetinaNet(nn.Module):
     def freeze_bn(self, frozen: bool = True) -> None:
         """Freeze the backbone's batch norm so that `train()` keeps it frozen, or let it learn."""
         self.backbone.freeze_bn(frozen)
-        self.freeze(*self.frozen)
+        for part in self.frozen:
+            self.get_submodule(part).requires_grad_(False)
+        self.train(self.training)
 
     def freeze(self, *parts: str) -> None:
-        """These parts do not learn, also after `train()`, and all others do; `freeze()` thaws all.
+        """These parts do not learn, also after `train()`; those of an earlier call do again.
 
         Their parameters keep their values, and so do the statistics of their batch norm. Batch norm
-        that `freeze_bn` has frozen stays so.
+        that `freeze_bn` has frozen stays so. `freeze()` leaves no part frozen.
 
         Args:
             parts: names of modules, such as "backbone.conv1", "backbone.layer1", "fpn".
@@ -137,13 +139,10 @@ class RetinaNet(nn.Module):
                 f"the model has no parameters in {unknown[0]!r}. Its parts are {', '.join(large)}, "
                 f"and what is in these."
             )
+        for part in self.frozen:
+            modules[part].requires_grad_(True)
         self.frozen = parts
-        self.requires_grad_(True)
-        if self.backbone.bn_frozen:
-            self.backbone.freeze_bn()
-        for part in parts:
-            modules[part].requires_grad_(False)
-        self.train(self.training)
+        self.freeze_bn(self.backbone.bn_frozen)
 
     def train(self, mode: bool = True) -> "RetinaNet":
         super().train(mode)
