@@ -116,8 +116,8 @@ def to_torchvision(model: RetinaNet) -> dict[str, Tensor]:
     different = [f"{n} is {mine[n]}, there {theirs[n]}" for n in mine if mine[n] != theirs[n]]
     if different:
         warnings.warn(
-            f"torchvision's {version} will find other boxes with these parameters, because of "
-            f"other settings: {'; '.join(different)}",
+            f"torchvision's {version} gives other results with these parameters, or does not load "
+            f"them, because of other settings: {'; '.join(different)}",
             stacklevel=2,
         )
     return TORCHVISION.to_theirs(model.state_dict())
@@ -126,7 +126,8 @@ def to_torchvision(model: RetinaNet) -> dict[str, Tensor]:
 def what_boxes_mean(model: RetinaNet) -> dict:
     """The settings that decide what the network's outputs mean, by name."""
     about = architecture(model)
-    names = ("p6_from", "norm_groups", "std", "max_log_scale")
+    about["std"] = [round(value, 6) for value in about["std"]]  # float32's 0.1 is not 0.1
+    names = ("p6_from", "norm_groups", "bn_eps", "std", "max_log_scale")
     return {**about["anchors"], **{name: about[name] for name in names}}
 
 

@@ -26,6 +26,7 @@ docs/feature_pyramid
 docs/regression_and_classification
 docs/anchors
 docs/focal_loss
+docs/differences
 docs/measured
 ```
 

@@ -5,7 +5,7 @@
 #
 # **In this notebook you bring what C5 knows back down to C3, and get the pyramid: P3 to P5, which know *what* and *where* alike, and two coarser grids, P6 and P7, for the largest objects.**
 #
-# About 20 seconds on a CPU, and 25 minutes to read. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
+# About 20 seconds on a CPU, and 30 minutes to read. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -313,8 +313,59 @@ check_merge(merge)
 #
 # ## What others do
 #
-# - torchvision's older RetinaNet makes P6 from P5, its newer one and the paper from C5.
-# - The public `pytorch-retinanet` and detectron2 stretch by a factor of 2, and pad their images to multiples of 32. Given an image of 417×333 directly, the first one's model stops.
+# Implementations of RetinaNet are not all alike. In the package each difference is an argument, and from here on the notebooks show what it changes. You will meet three names: **the original**, which the walkthrough describes; **torchvision**, PyTorch's library for images, with an older RetinaNet, its **v1**, and a newer one, its **v2**; and **detectron2**, a library of detectors.
+#
+# ### P6 from P5
+#
+# torchvision's v1 makes P6 from P5, with `p6_from="P5"`. The paper and all the others make it from C5, as we do. Here are both, with the same weights where the shapes allow it:
+
+# %%
+from_P5 = retinanet_lite.PyramidFeatures(512, 1024, 2048, p6_from="P5")
+shared = {name: weight for name, weight in package.state_dict().items() if name != "p6.weight"}
+# strict=False: what is missing in `shared` stays as it is
+print("not shared:", from_P5.load_state_dict(shared, strict=False).missing_keys)
+for name, fpn in [("C5", package), ("P5", from_P5)]:
+    count = sum(p.numel() for p in fpn.p6.parameters())
+    print(f"P6 from {name}: weights {shape(fpn.p6.weight)} and 256 biases, {count:,} parameters")
+
+# %% [markdown]
+# P5 has 256 channels where C5 has 2048, so P6 needs an eighth of the weights. And what does it see? We take the cell of P6 that holds the star's centre, row 4, column 6, and let the gradient tell, as in notebook 01. It differs from zero where a cell of C3, C4 or C5 can change this one:
+
+# %%
+views = {}
+for name, fpn in [("C5", package), ("P5", from_P5)]:
+    grids = [C[:1].clone().requires_grad_() for C in (C3, C4, C5)]
+    fpn(grids)[3][0, :, 4, 6].sum().backward()
+    asked = [f"C{number}" for number, C in enumerate(grids, 3) if C.grad is not None]
+    views[f"P6 from {name}"] = grids[2].grad[0]  # [2048, 20, 26]
+    strength = grids[2].grad[0].abs().amax(dim=0)  # [20, 26]
+    seen = (strength > 1e-4 * strength.max()).sum().item()
+    print(f"P6 from {name}: asks {asked}, {seen} cells of it")
+show_features(scenes[0].image, views, "Which cells of C5 can change one cell of P6?")
+
+# %% [markdown]
+# Neither asks C3 or C4: the way down brings C5 to P3, and nothing comes back up. From C5, the cell of P6 sees 3×3 cells of C5, each with all its 2048 channels. From P5 it sees 5×5, since P5's own 3×3 convolution lies between, but only what passes through the 256 channels of `lateral5`. (The weights are random, so what counts is only which cells are not dark.)
+#
+# ### Stretching by 2
+#
+# The original and detectron2 stretch by a factor of 2. They first **pad** the image, at its right and lower border, to multiples of 32. (torchvision pads too, though it stretches as we do.) Take 417×333 pixels of our picture:
+
+# %%
+padded = F.pad(images[:1, :, :417, :333], (0, -333 % 32, 0, -417 % 32))  # right, bottom
+with torch.no_grad():
+    _, padded4, padded5 = backbone(padded)
+    doubled = F.interpolate(lateral5(padded5), scale_factor=2, mode="nearest")
+    fitted = F.interpolate(lateral5(padded5), size=padded4.shape[-2:], mode="nearest")
+print("padded to", shape(padded)[-2:], "C4", shape(padded4)[-2:], "doubled", shape(doubled)[-2:])
+print("doubled equals fitted:", torch.equal(doubled, fitted))
+for height, width in [(417, 333), (448, 352)]:
+    cells = [-(-height // stride) * -(-width // stride) for stride in (8, 16, 32, 64, 128)]
+    print(f"P3 to P7 of {height}×{width}: {sum(cells):,} cells")
+
+# %% [markdown]
+# Once the image is padded, both ways give the same numbers. The price of padding is cells to compute: 3,288 in place of 3,001.
+#
+# `retinanet_lite.variants.torchvision_v1()` has all the arguments that make our detector torchvision's v1, `torchvision_v2()` those of v2, and `pytorch_retinanet()` those of the original; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

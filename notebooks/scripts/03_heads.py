@@ -5,7 +5,7 @@
 #
 # **In this notebook every cell of the pyramid speaks: which classes it sees, and how to move its boxes. You turn 11,085 cells into 99,765 rows, with a reshape that is easy to get wrong.**
 #
-# About 20 seconds on a CPU, and 25 minutes to read. You need P3 to P7 from notebook [02](02_feature_pyramid.ipynb).
+# About 20 seconds on a CPU, and 30 minutes to read. You need P3 to P7 from notebook [02](02_feature_pyramid.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -368,6 +368,72 @@ check_row_of(row_of)
 #     return before + (i * columns + j) * 9 + anchor
 # ```
 # </details>
+#
+# ## What others do
+#
+# torchvision's v2 puts a **group norm** behind each of `conv1` to `conv4`, before the ReLU. The argument is `norm_groups=32`. The original, detectron2 and torchvision's v1 have no norm in their heads, and by default neither have we.
+#
+# You know batch norm from notebook 01. Group norm does the same to smaller sets of numbers. It cuts the 256 channels of an image into 32 groups of 8 neighbours, and brings each group to mean 0 and standard deviation 1, over its 8 channels and all cells of the level. Then each channel gets a learned scale and shift, which start as 1 and 0. By hand, for the second group of the first image:
+
+# %%
+norm = nn.GroupNorm(32, 256)
+with torch.no_grad():
+    x = regression_model.conv1(P5)  # [2, 256, 20, 26]
+    group = x[0, 8:16]
+    # eps, a tiny number, keeps it from dividing by 0
+    by_hand = (group - group.mean()) / (group.var(correction=0) + norm.eps).sqrt()
+    print(shape(x), "a group:", shape(group))
+    print("equal:", torch.allclose(by_hand, norm(x)[0, 8:16], atol=1e-4))
+
+# %% [markdown]
+# Why not batch norm? It would measure over the batch, and a detector's batch has few images, ours two. It would also keep one mean and one deviation for five levels that differ. Group norm needs neither: each image and each level is measured by itself, in training and afterwards.
+#
+# What changes in the head? A norm brings a shift of its own, so the convolution in front of it needs no bias.
+
+# %%
+plain = retinanet_lite.ClassificationModel(256, num_classes=20)
+normed = retinanet_lite.ClassificationModel(256, num_classes=20, norm_groups=32)
+for name, head in [("plain", plain), ("norm", normed)]:
+    sizes = {key: p.numel() for key, p in head.named_parameters()}
+    biases = sum(size for key, size in sizes.items() if key.startswith("conv") and "bias" in key)
+    norms = sum(size for key, size in sizes.items() if key.startswith("norm"))
+    print(f"{name:5} {sum(sizes.values()):,} parameters", end=" ")
+    print(f"with {biases:,} biases in conv1 to conv4, {norms:,} scales and shifts")
+
+# %% [markdown]
+# That is next to nothing. What the head says is another matter. How far do the logits of a level spread? The table has their standard deviation, and that of the features they are made of; the columns ×10 are for features that are ten times as large:
+
+# %%
+print("    features  plain   ×10  norm  ×10")
+with torch.no_grad():
+    for name, P in zip(["P3", "P4", "P5", "P6", "P7"], levels, strict=True):
+        spread = [
+            head(factor * P[:1]).std().item() for head in (plain, normed) for factor in (1, 10)
+        ]
+        print("{}  {:8.0f}  {:5.1f} {:5.0f}  {:4.1f} {:4.1f}".format(name, P[0].std(), *spread))
+    print("norm, no logit of P5 moves:", torch.allclose(normed(P5), normed(10 * P5), atol=1e-3))
+
+# %% [markdown]
+# Without a norm, ten times the features give ten times the logits, and P6 and P7, whose features are smaller, speak more softly than the others. With it, all levels are equally loud, and the factor is gone. That makes it easier for one head to serve five levels.
+#
+# The norm also joins what was apart, for the mean and the deviation are those of the whole level. Make the features of the star's cell on P5 ten times as large. Which cells now say something else?
+
+# %%
+louder = P5.clone()
+louder[:, :, 8, 13] *= 10
+maps = {}
+with torch.no_grad():
+    for name, head in [("plain", plain), ("norm", normed)]:
+        moved = (head(louder) - head(P5))[0].abs().reshape(20, 26, 9 * 20).amax(dim=2) > 1e-3
+        maps[name] = moved[None].float()
+        print(f"{name}: the logits of {moved.sum().item()} of {moved.numel()} cells move")
+title = "Which cells of P5 hear of the star's cell? (bright: yes)"
+show_features(scenes[0].image, maps, title, limits=(0, 1))
+
+# %% [markdown]
+# In the plain head it is 11×11 cells, since each of five 3×3 convolutions adds one on every side. With the norm it is all 520. So what a cell says depends a little on all of the image, and, where a smaller image was filled up to the size of its batch, on the filling too.
+#
+# `retinanet_lite.variants.torchvision_v2()` has the norm and all other arguments that make our detector torchvision's v2, and `torchvision_v1()` those of v1; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

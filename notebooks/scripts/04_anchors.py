@@ -5,7 +5,7 @@
 #
 # **In this notebook you lay 99,765 boxes over an image, find the one that fits the star best, and see which objects no box fits.**
 #
-# About 20 seconds on a CPU, and 25 minutes to read. You need the order of the rows from notebook [03](03_heads.ipynb).
+# About 20 seconds on a CPU, and 30 minutes to read. You need the order of the rows from notebook [03](03_heads.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -18,6 +18,8 @@ if find_spec("retinanet_lite") is None:
 # %%
 import matplotlib.pyplot as plt
 import torch
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 import retinanet_lite
@@ -26,7 +28,17 @@ from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_anchor_shape, check_best_level
 from retinanet_lite.learn.explorers import explore_anchors, show_anchors_at
-from retinanet_lite.learn.figures import show_anchors, show_table
+from retinanet_lite.learn.figures import (
+    ANCHOR,
+    CELL,
+    DETECTION,
+    OBJECT,
+    POSITIVE,
+    add_boxes,
+    show_anchors,
+    show_image,
+    show_table,
+)
 
 _ = torch.manual_seed(0)
 show_map(here="anchors")
@@ -343,9 +355,102 @@ check_best_level(best_level)
 #
 # ## What others do
 #
-# - torchvision leaves out the 0.5, cuts the sizes to whole pixels, and rounds the corners.
-# - Its strides differ, too: a level's is the padded image's size divided by the grid's, rounded down.
-# - detectron2 leaves out the 0.5 too, and orders the nine by size first.
+# You have seen what leaving out the 0.5 does. The argument is `offset=0.0`; torchvision and detectron2 have it so. (detectron2 also lists the nine by size first: the three ratios of the first size, then those of the next.) torchvision goes two steps further:
+#
+# - `rounded=True`: it cuts the sizes to whole pixels, such as 40.3 to 40, and rounds the corners.
+# - `floor_strides=True`: it does not put the cells of a level 2^l pixels apart, but divides the image's side by the number of cells, and rounds down.
+#
+# Are these three all there is? torchvision's own class makes the same anchors:
+
+# %%
+theirs = retinanet_lite.Anchors(offset=0.0, rounded=True, floor_strides=True)
+whole_sizes = [[int(4 * 2**level * scale) for scale in scales] for level in range(3, 8)]
+generator = AnchorGenerator(whole_sizes, [[0.5, 1.0, 2.0]] * 5)
+print("sizes on P3:", [round(32 * scale, 1) for scale in scales], "→", whole_sizes[0])
+for height, width in [(640, 832), (800, 1088)]:
+    image = torch.zeros(1, 3, height, width)
+    grids = [torch.zeros(1, 1, *size) for size in theirs.level_sizes(height, width)]
+    made = generator(ImageList(image, [(height, width)]), grids)[0]
+    print(f"{height}×{width} equal to torchvision's: {torch.equal(theirs(image), made)}")
+
+# %% [markdown]
+# Here are the nine of the star's cell on P5, ours and theirs. The cell is the black square, the + is the anchors' centre, blue is the star's box, and green is anchor 3.
+
+# %%
+_, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
+cell = torch.tensor([[13, 8, 14, 9]]) * 32
+for ax, name, boxes in zip(axes, ["ours", "theirs"], [anchors, theirs(images)], strict=True):
+    show_image(scene.image, f"Where do the nine anchors stand? ({name})", ax)
+    add_boxes(ax, boxes[95589:95598], ANCHOR)
+    add_boxes(ax, star[None], OBJECT)
+    add_boxes(ax, cell, CELL)
+    add_boxes(ax, boxes[95592][None], POSITIVE | {"linewidth": 2.0}, ["anchor 3"])
+    x, y = ((boxes[95592, :2] + boxes[95592, 2:]) / 2).tolist()
+    ax.plot(x, y, "k+", markersize=12)
+    ax.set(xlim=(280, 580), ylim=(420, 120))
+    fit = box_iou(boxes[95592][None], star[None]).item()
+    print(f"{name:6} centre ({x:.0f}, {y:.0f}), IoU of anchor 3 with the star {fit:.3f}")
+
+# %% [markdown]
+# Half a cell up and to the left, and the star, whose middle is (420, 257), is better off by far. That is luck: it stands near a corner of this grid of P5, and others stand near the middle of a cell. We come to them in a moment.
+#
+# ### Strides that fall short
+#
+# The strides differ where the image's side does not divide by 2^l. For an image of 800×1088 pixels, this is how far apart torchvision's anchors stand, down and across, and how many pixels the last ones are away from where they would stand with 2^l:
+
+# %%
+for level, (rows, columns) in enumerate(theirs.level_sizes(800, 1088), start=3):
+    down, across = 800 // rows, 1088 // columns
+    off = (rows - 1) * (2**level - down), (columns - 1) * (2**level - across)
+    print(f"P{level}: {rows}×{columns} cells, {down} and {across} apart, the last off by", off)
+regular = retinanet_lite.Anchors(offset=0.0, rounded=True)(image)  # without floor_strides
+moved = box_iou(regular[-6][None], theirs(image)[-6][None]).item()  # anchor 3 of the last cell
+print(f"P7's last square of 512 pixels, as it stands and with 2^l: IoU {moved:.2f}")
+
+# %% [markdown]
+# On P7 the rows stand 114 pixels apart, where the cells are 128 pixels high. Each row falls 14 pixels further behind, and the last is 84 pixels off; the square anchor of 512 pixels there has an IoU of only 0.58 with the one that would stand there with 2^l. A shift that is the same everywhere can be learned. This one grows from row to row, and a head hardly knows in which row it is. (On P3 to P5 nothing is off, because 800 and 1088 divide by 32. torchvision fills every image up to such sides, and with `floor_strides` our detector does the same.)
+#
+# Do such anchors fit worse? We take the three differences one after the other, each on top of those before:
+
+# %%
+differences = [("offset", 0.0), ("rounded", True), ("floor_strides", True)]
+columns = []
+for count in range(4):
+    made = retinanet_lite.Anchors(**dict(differences[:count]))(images)
+    columns.append(box_iou(made, scene.boxes).amax(dim=0))  # [13], each object's best IoU
+    most = (columns[-1] - columns[max(count - 1, 0)]).abs().max().item()
+    name = f"+ {differences[count - 1][0]}" if count else "ours"
+    print(f"{name:15} mean {columns[-1].mean():.2f}, largest change {most:.2f}")
+titles = ["ours", "offset", "rounded", "strides"]
+show_table(torch.stack(columns, 1), names, titles, "What does each difference change?", "best IoU")
+
+# %% [markdown]
+# The offset changes much for one object or the other: the star gains 0.23, the gear loses 0.19. Over all of them it is even. The rounding changes next to nothing. And the strides change nothing in this picture, since they differ on P7 only (832 divides by 64, and not by 128), where no object has its best anchor.
+#
+# ### Mixed up
+#
+# What does not work is to learn with the one and read with the other. Let a detector have learned with torchvision's anchors, perfectly: for each object, the anchor that fits it best knows the deltas that lead to its box. The package's `BBoxTransform` makes deltas of anchors and boxes (`encode`) and boxes of anchors and deltas (`decode`); notebook 05 does both by hand. We read them with torchvision's anchors, and with ours:
+
+# %%
+transform = retinanet_lite.BBoxTransform()
+rows = box_iou(theirs(images), scene.boxes).argmax(dim=0)  # [13], each object's best anchor
+deltas = transform.encode(theirs(images)[rows], scene.boxes)
+for name, boxes in [("theirs", theirs(images)), ("ours  ", anchors)]:
+    read = transform.decode(boxes[rows], deltas)  # [13, 4]
+    fits = box_iou(read, scene.boxes).diagonal()
+    under = (fits < 0.5).sum().item()
+    print(f"read with {name}: mean IoU {fits.mean():.2f}, under 0.5: {under} of {len(fits)}")
+right, down = (read - scene.boxes)[0, :2].tolist()
+print(f"the star, read with ours: {right:.0f} pixels too far right, {down:.0f} too far down")
+
+ax = show_image(scene.image, "What comes of reading with the wrong anchors? (dashed)")
+add_boxes(ax, scene.boxes, OBJECT)
+add_boxes(ax, read, DETECTION | {"linestyle": "--"})
+
+# %% [markdown]
+# Every box is half a cell too far down and right, 4 pixels on P3 and 32 on P6. (The objects are blue, what was read is dashed.) The mean IoU of a perfect detector has dropped to 0.63, and nothing warns you: classes and scores do not depend on anchors. So tell the detector which anchors its weights were trained with: `RetinaNet(..., anchors=Anchors(offset=0.0, ...))`.
+#
+# `retinanet_lite.variants.torchvision_v1()` and `torchvision_v2()` have these anchors and all other arguments that make our detector torchvision's; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

@@ -3,9 +3,9 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/10_your_own_data.ipynb)
 #
-# **In this notebook you bring pictures of your own to the detector: you write them in the two usual formats, see what is wrong with them before training, and train on them.**
+# **In this notebook you bring pictures of your own to the detector: you write them in the two usual formats, see what is wrong with them before training, and train on them, from weights that know something already.**
 #
-# About a minute on a CPU, and 30 minutes to read. You need notebooks [07](07_training.ipynb) and [09](09_evaluation.ipynb).
+# About a minute on a CPU, and 40 minutes to read. You need notebooks [07](07_training.ipynb) and [09](09_evaluation.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -22,20 +22,39 @@ import warnings
 from pathlib import Path
 
 import torch
+from matplotlib.cbook import get_sample_data
 from PIL import Image
 
-from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, anchor_coverage, evaluate, fit
-from retinanet_lite.anchors import Anchors
+from retinanet_lite import (
+    Anchors,
+    BasicBlock,
+    Detector,
+    Recipe,
+    RetinaNet,
+    anchor_coverage,
+    coco_detector,
+    evaluate,
+    fit,
+    from_torchvision,
+    keep_classes,
+    replace_classes,
+    retinanet_resnet18,
+    to_torchvision,
+)
 from retinanet_lite.cli import main
 from retinanet_lite.data.folders import CocoFolder, VocFolder
 from retinanet_lite.data.images import read_image
 from retinanet_lite.data.scenes import test_scenes, training_scenes
-from retinanet_lite.data.transforms import augment
+from retinanet_lite.data.shapes import walkthrough_scene
+from retinanet_lite.data.transforms import augment, resize
 from retinanet_lite.learn.charts import show_coverage, show_items
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_from_coco, check_to_labels
 from retinanet_lite.learn.explorers import explore, slider
+from retinanet_lite.learn.figures import add_detections, show_image
 from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.variants import torchvision_v1
+from retinanet_lite.weights import coco_categories
 
 _ = torch.manual_seed(0)
 show_map(here="your data")
@@ -283,28 +302,48 @@ show_items([first, *changed], train.classes, "What does one picture become?")
 #
 # ## Start from what is known
 #
-# Even so, 48 pictures are few to learn from nothing what an edge is. The usual way is to start from weights that were trained on something else. The paper starts from a backbone that learned to tell ImageNet's thousand classes apart. That one must be downloaded; at the end of this page is how.
+# Even so, 48 pictures are few to learn from nothing what an edge is. The usual way is to start from weights that were trained on something else. The paper starts from a backbone that learned to tell ImageNet's thousand classes apart. A whole detector gives more: its pyramid and its heads are trained as well. For photographs such weights must be downloaded; they have a section of their own below.
 #
-# Here is the same idea without a network. The package's own small detector knows twenty shapes in large scenes, ours among them, so this is an easy case. You take over all its weights but one layer: the last of the classification head, which must say three classes now instead of twenty.
-
+# Here is the idea without a network. The package's own small detector knows twenty shapes in large scenes. Are your classes among them? Then nothing has to be trained: `keep_classes` gives a copy of a model that knows only some of its classes, in the order that you name.
 
 # %%
-def new_model():
-    torch.manual_seed(0)
-    return RetinaNet(3, BasicBlock, [1, 1, 1, 1], feature_size=64, freeze_bn=False)
+known = Detector.load(SHAPES)
+labels = [known.classes.index(name) for name in train.classes]
+print(train.classes, "are its labels", labels)
+three = Detector(keep_classes(known.model, labels), train.classes)
+for model in (known.model, three.model):
+    print("rows in the output of the classes:", len(model.classification_model.output.weight))
+measured = evaluate(three, test, progress=False)  # without a bar
+print("AP50 without any training, over 0.9:", measured["AP50"] > 0.9)
 
+# %% [markdown]
+# The **output** is the last layer of the classification head. It has a row of weights for each class at each of a cell's nine anchors: 9 · 20 = 180. For three classes 27 of them stay, as they are.
+#
+# Most often your classes are new to the detector. Let us act as if these were. (It has seen them all the same, so this is an easy case.) `replace_classes` makes the output anew, and keeps all other weights:
 
-from_random, from_known = new_model(), new_model()
-known = Detector.load(SHAPES).model.state_dict()
-own = from_known.state_dict()
-taken = {name: value for name, value in known.items() if value.shape == own[name].shape}
-print("left out:", sorted(set(own) - set(taken)))
-_ = from_known.load_state_dict({**own, **taken})
+# %%
+from_known = replace_classes(known.model, num_classes=3)
+before, after = known.model.state_dict(), from_known.state_dict()
+print("new:", [name for name in after if not torch.equal(before[name], after[name])])
+p = from_known.classification_model.output.bias.sigmoid()
+print(f"probability of each class, from {p.min():.2f} to {p.max():.2f}")
+
+# %% [markdown]
+# The output starts as in notebook 06: every class has the prior, 0.01, at every anchor. An output of arbitrary numbers would see objects everywhere, and the first steps would spoil what is known to silence it.
+#
+# Not everything has to learn. The first layers of the backbone see edges, which are the same in all pictures, and 48 pictures won't teach them better. `freeze` names the parts that keep their weights. Batch norm in them keeps its mean and variance, too, because the weights were trained with these. `bn1` is the batch norm behind `conv1`. (torchvision and detectron2 freeze the same parts when they start from known weights.)
+
+# %%
+from_known.freeze("backbone.conv1", "backbone.bn1", "backbone.layer1")
+learning = [parameter.requires_grad for parameter in from_known.parameters()]
+print("tensors that learn:", sum(learning), "of", len(learning))
 
 # %% [markdown]
 # Both train for the same 60 steps, with the same pictures in the same order:
 
 # %% tags=["nbval-ignore-output"]
+torch.manual_seed(0)
+from_random = RetinaNet(3, BasicBlock, [1, 1, 1, 1], feature_size=64, freeze_bn=False)
 recipe = Recipe(steps=60, batch_size=8)
 detectors, scores = {}, {}
 for name, model in [("from random", from_random), ("from known", from_known)]:
@@ -314,9 +353,22 @@ for name, model in [("from random", from_random), ("from known", from_known)]:
 
 # %%
 print("from random weights: AP50 under 0.5:", scores["from random"] < 0.5)
-print("from known weights:  AP50 over 0.8: ", scores["from known"] > 0.8)
+print("from known weights:  AP50 over 0.9: ", scores["from known"] > 0.9)
 
 # %% [markdown]
+# Did the frozen parts stay? `replace_classes` made a copy, so `known` still has the weights of the start. Compare all tensors bit by bit. A batch norm has five: scale, shift, mean, variance, and how many batches it has seen.
+
+# %%
+before, after = known.model.state_dict(), from_known.state_dict()
+parts = ["backbone.conv1", "backbone.bn1", "backbone.layer1", "backbone.layer2", "fpn"]
+for part in [*parts, "regression_model"]:
+    names = [name for name in before if name.startswith(f"{part}.")]
+    same = sum(torch.equal(before[name], after[name]) for name in names)
+    print(f"{part:16} tensors that are as before: {same:2} of {len(names)}")
+
+# %% [markdown]
+# `freeze()` without a name lets all parts learn again.
+#
 # ## Keep it, and use it
 #
 # A detector is one file: weights, the names of the classes, the size it works at, and how the network is built. Loading it runs no code from the file.
@@ -335,7 +387,97 @@ sure = [{name: v[d["scores"] > 0.5] for name, v in d.items()} for d in after]
 show_items([test[i] for i in range(8)], test.classes, "What did it learn from 48 pictures?", sure)
 
 # %% [markdown]
-# In the third picture two discs of one colour have become one.
+# 48 pictures were enough, since most of what it needs was known before.
+#
+# ## Weights for photographs
+#
+# Drawn shapes teach little about photographs. torchvision has published a RetinaNet that has learned from COCO's photographs, 80 kinds of things from person to toothbrush. `coco_detector()` is that one, with torchvision's settings, such as where anchors stand. From the same pixels it finds the same boxes. It scales a picture until its shorter side has 800 pixels, or its longer one 1333.
+#
+# matplotlib brings a photograph along: Grace Hopper, who built one of the first compilers. Put the path of one of yours in its place.
+
+# %%
+path = get_sample_data("grace_hopper.jpg", asfileobj=False)  # or "holiday.jpg"
+picture = read_image(path)
+print("the photograph", list(picture.shape))
+print("and scaled    ", list(resize((800, 1333))(picture).shape))
+
+# %% [markdown]
+# The weights, about 130 MB, are downloaded when you first ask for them, and then kept. Without a network the cell after the next says what to do, and shows the scene of the other notebooks with what the small detector finds there. The slider says how sure it must be. What you see depends on your network, so nothing is stored here.
+
+
+# %%
+def show_sure(threshold):
+    sure = {name: values[found["scores"] > threshold] for name, values in found.items()}
+    title = f"What is found with a score above {threshold:.2f}?"
+    add_detections(show_image(shown, title), sure, detector.classes)
+
+
+# %% tags=["nbval-ignore-output"]
+try:
+    detector, shown = coco_detector(), picture
+except ConnectionError as error:
+    print(error)
+    detector, shown = known, walkthrough_scene().image
+found = detector([shown])[0]
+explore(show_sure, threshold=slider("score threshold", 0.5, 0.05, 0.95, 0.05))
+
+# %% [markdown]
+# Which 80? torchvision's labels are COCO's category ids. Those have gaps, so its network has 91 labels, and some of them mean nothing:
+
+# %%
+names = coco_categories()
+labels = [i for i, name in enumerate(names) if name not in ("__background__", "N/A")]
+print(len(names), "labels,", len(labels), "categories:", *names[1:5], "…", names[-1])
+print("no categories:", [i for i in range(len(names)) if i not in labels])
+
+# %% [markdown]
+# `coco_detector` keeps the 80, as you kept three of twenty above. Label 1, person, becomes class 0. In the output, the row of label i at anchor a is a · 91 + i. A network of random weights shows it as well as a trained one:
+
+# %%
+of_91 = RetinaNet(91, BasicBlock, [1, 1, 1, 1], feature_size=64)
+of_80 = keep_classes(of_91, labels)
+rows = [a * 91 + i for a in range(9) for i in labels]
+old, new = of_91.classification_model.output.weight, of_80.classification_model.output.weight
+print("rows:", len(old), "→", len(new), " these:", torch.equal(new, old[rows]))
+
+# %% [markdown]
+# To train it on classes of your own, put together what you have seen. This was not run here, since it needs the weights, and a GPU to be quick; the numbers are a start and not a measured recipe. Batch norm is frozen in the whole backbone already, so `bn1` need not be named.
+#
+# ```python
+# model = replace_classes(retinanet_resnet50(weights="coco"), num_classes=3)
+# model.freeze("backbone.conv1", "backbone.layer1")
+# detector = Detector(model, train.classes, size=(800, 1333))
+# fit(detector, train, recipe=Recipe(steps=1000, learning_rate=1e-4), augmentation=augment())
+# ```
+#
+# `weights="coco_v2"` is torchvision's second one, which is better and slower: AP 41.5 against 36.4, as published.
+#
+# ### Checkpoints of your own
+#
+# Perhaps you have trained with torchvision before. `from_torchvision` reads a **checkpoint**, a file of parameters. Their shapes tell how deep the network is and how many classes it has, and torchvision's settings are added. `to_torchvision` goes the other way. Let us make such a file, of a small network with torchvision's settings, and read it:
+
+# %%
+theirs = retinanet_resnet18(num_classes=3, **torchvision_v1())
+torch.save(to_torchvision(theirs), folder / "theirs.pth")
+print("a name there:", list(torch.load(folder / "theirs.pth", weights_only=True))[-1])
+model = from_torchvision(folder / "theirs.pth")
+print("a name here: ", list(model.state_dict())[-1])
+pairs = zip(model.state_dict().values(), theirs.state_dict().values(), strict=True)
+print(model.num_classes, "classes, the same weights:", all(torch.equal(a, b) for a, b in pairs))
+
+# %% [markdown]
+# A file holds no names of classes: `Detector(model, ["disc", …])` gives them. If you know what should be in a file, say so, and another one is refused:
+
+# %%
+try:
+    from_torchvision(folder / "theirs.pth", num_classes=80)
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
+# `from_pytorch_retinanet` reads checkpoints of the original. By itself the original saves not parameters but the whole model, and to load such a file can run anything that somebody put into it. So it is refused as well; the error says how to get the parameters out, if you trust the file.
+#
+# On the way back, `to_torchvision` warns if your model has other settings than torchvision's. No checkpoint keeps them, so torchvision would find other boxes with the same parameters. [Who does what](../docs/differences.md#settings-of-a-variant) has these settings in a table.
 #
 # ## The same from the command line
 #
@@ -350,6 +492,16 @@ show_items([test[i] for i in range(8)], test.classes, "What did it learn from 48
 #
 # Stopped, the second goes on where it was when you type it again. With COCO files, each split is a file: `train --coco pictures/ train.json --validation-coco pictures/ test.json`, and `evaluate --coco pictures/ test.json`.
 #
+# And with COCO's weights, in place of `--detector runs/shapes/best.pt` and of random weights:
+#
+# ```
+# retinanet-lite detect   holiday.jpg --detector coco
+# retinanet-lite train    --voc shapes --split train --test-split test --out runs/photographs \
+#     --start coco --freeze backbone.conv1 backbone.layer1 --learning-rate 1e-4
+# ```
+#
+# `--start` takes a file of your own as well, such as `runs/shapes/best.pt`. If it knows all classes of the folder by name, it keeps them; if not, all are new.
+#
 # ### A public data set, ImageNet weights, several GPUs
 #
 # These need the network, and were not run on this page. Pascal VOC 2007 is about 900 MB:
@@ -360,7 +512,7 @@ show_items([test[i] for i in range(8)], test.classes, "What did it learn from 48
 #     --out runs/voc --size 600 1000 --steps 10000 --batch-size 16 --learning-rate 1e-4 --autocast --workers 8
 # ```
 #
-# `--imagenet` downloads torchvision's weights of the backbone, once. Batch norm is then frozen, as in the paper. In Python it is `retinanet_lite.weights.load_imagenet(model.backbone)`. Without a network you are told which file to put where. The numbers above are a start and not a measured recipe.
+# `--imagenet` downloads torchvision's weights of the backbone, once. Batch norm is then frozen, as in the paper. In Python it is `retinanet_resnet50(num_classes, weights_backbone="IMAGENET1K_V1")`, or for a model that you have `retinanet_lite.weights.load_imagenet(model.backbone)`. Without a network you are told which file to put where. The numbers above are a start and not a measured recipe.
 #
 # With several GPUs, the same command under `torchrun`, one process for each. They share every batch, and their gradients are averaged; `--batch-size` counts the pictures of all of them.
 #
@@ -430,7 +582,9 @@ check_to_labels(to_labels)
 #
 # 1. A data set gives `(image, {"boxes", "labels"})`: edges in pixels, labels from 0, no background.
 # 2. Look before you train: at the pictures, at what is broken, and at how the anchors fit.
-# 3. Start from weights that know something, and change the pictures each time they are shown.
+# 3. Start from weights that know something: keep or replace the classes, freeze what needs no learning. And change the pictures each time they are shown.
+#
+# torchvision, detectron2 and the original do some things otherwise, which the notebooks tell under "What others do". [Who does what](../docs/differences.md) brings it together: which arguments make up for a difference, and what no argument changes.
 #
 # The formats are from Everingham et al., *The Pascal Visual Object Classes Challenge*, 2010, and Lin et al., *Microsoft COCO*, 2014 (arXiv 1405.0312).
 #

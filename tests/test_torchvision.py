@@ -1,0 +1,183 @@
+"""A loaded torchvision RetinaNet gives torchvision's numbers, from features to gradients."""
+
+import os
+from collections.abc import Iterator
+
+import others
+import pytest
+import torch
+import torchvision
+from torch.utils._pytree import tree_map
+
+from retinanet_lite import Anchors, from_torchvision, retinanet_resnet18, to_torchvision
+from retinanet_lite.backbone import RESNETS
+from retinanet_lite.checkpoints import TORCHVISION
+from retinanet_lite.data.batches import to_annotations
+
+CASES = [
+    pytest.param(
+        (version, height, width, batch_size), id=f"{version}-{height}x{width}-{batch_size}"
+    )
+    for version in ("v1", "v2")
+    for height, width in ((320, 320), (333, 500), (640, 832))
+    for batch_size in (1, 2)
+]
+
+
+def assert_near(actual: torch.Tensor, expected: torch.Tensor, relative: float) -> None:
+    """Every entry, measured by the largest."""
+    assert actual.shape == expected.shape
+    assert (actual - expected).abs().max() <= relative * expected.abs().max()
+
+
+def objects_in(height: int, width: int, count: int) -> dict[str, torch.Tensor]:
+    """Objects of all sizes, from 6 pixels to the whole image."""
+    side = 6 * (torch.tensor([width, height]) / 6) ** torch.rand(count, 1)  # [count, 2]
+    corner = torch.rand(count, 2) * (torch.tensor([width, height]) - side)
+    boxes = torch.cat([corner, corner + side], dim=1)
+    return {"boxes": boxes, "labels": torch.randint(20, (count,))}
+
+
+def both(theirs, ours, images: torch.Tensor, targets: list[dict]) -> tuple[dict, dict]:
+    """What each computes for a batch, with the gradients of its losses' sum."""
+    images = images.to(memory_format=torch.channels_last)
+    for model in (theirs, ours):
+        model.to(memory_format=torch.channels_last)
+    expected = others.numbers(theirs, images)
+    expected["losses"] = others.losses(theirs, expected, targets)
+    sum(expected["losses"].values()).backward()
+    expected["gradients"] = {name: p.grad for name, p in theirs.named_parameters()}
+
+    actual = {}
+    for name, part in (("C", ours.backbone), ("P", ours.fpn)):
+        part.register_forward_hook(lambda m, i, out, name=name: actual.update({name: out}))
+    outputs = ours.predict(images)
+    annotations = to_annotations([(target["boxes"], target["labels"]) for target in targets])
+    counts = ours.anchors.level_counts(*images.shape[-2:])
+    actual |= zip(("logits", "deltas", "anchors"), outputs, strict=True)
+    with torch.no_grad():
+        actual["detections"] = ours.detection(*outputs, counts, images)
+    actual["losses"] = ours.focal_loss(*outputs, annotations)
+    sum(actual["losses"].values()).backward()
+    actual["gradients"] = {TORCHVISION.theirs(n): p.grad for n, p in ours.named_parameters()}
+    return tree_map(torch.Tensor.detach, (actual, expected))
+
+
+@pytest.fixture(scope="module")
+def every_core() -> Iterator[None]:
+    """These are whole detectors on whole images: worth more than the one thread of other tests."""
+    torch.set_num_threads(os.cpu_count())
+    yield
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module", params=CASES)
+def numbers(request, every_core) -> tuple[dict, dict]:
+    version, height, width, batch_size = request.param
+    torch.manual_seed(0)
+    theirs = others.published(version)
+    ours = from_torchvision(theirs.state_dict(), freeze_bn=False)
+    targets = [objects_in(height, width, count) for count in (7, 0)[:batch_size]]
+    return both(theirs, ours, torch.randn(batch_size, 3, height, width), targets)
+
+
+def test_features_are_torchvisions(numbers):
+    actual, expected = numbers
+    for kind in ("C", "P"):
+        for mine, its in zip(actual[kind], expected[kind], strict=True):
+            assert_near(mine, its, 1e-5)
+
+
+def test_logits_and_deltas_are_torchvisions(numbers):
+    actual, expected = numbers
+    assert_near(actual["logits"], expected["logits"], 1e-5)
+    assert_near(actual["deltas"], expected["deltas"], 1e-5)
+
+
+def test_anchors_are_torchvisions_to_the_last_bit(numbers):
+    actual, expected = numbers
+    assert torch.equal(actual["anchors"], expected["anchors"])
+
+
+def test_detections_are_torchvisions_in_its_order(numbers):
+    actual, expected = numbers
+    for mine, its in zip(actual["detections"], expected["detections"], strict=True):
+        assert len(its["scores"]) > 50
+        assert mine["labels"].tolist() == its["labels"].tolist()
+        torch.testing.assert_close(mine["boxes"], its["boxes"], rtol=0, atol=1e-3)
+        torch.testing.assert_close(mine["scores"], its["scores"], rtol=0, atol=1e-6)
+
+
+def test_losses_are_torchvisions(numbers):
+    actual, expected = numbers
+    for name, loss in expected["losses"].items():
+        assert loss > 0
+        torch.testing.assert_close(actual["losses"][name], loss, rtol=1e-5, atol=0)
+
+
+def test_gradients_are_torchvisions(numbers):
+    actual, expected = numbers
+    assert actual["gradients"].keys() == expected["gradients"].keys()
+    for name, gradient in expected["gradients"].items():
+        assert gradient.any(), name
+        assert_near(actual["gradients"][name], gradient, 1e-4)
+
+
+@pytest.mark.parametrize("p6_from", ["C5", "P5"])
+@pytest.mark.parametrize("depth", RESNETS)
+def test_every_depth_that_torchvision_builds_is_read(depth, p6_from):
+    theirs = others.of_depth(depth, p6_from)
+    ours = from_torchvision(theirs.state_dict(), freeze_bn=False)
+    assert (ours.backbone.block, ours.backbone.layers) == RESNETS[depth]
+    images = torch.randn(1, 3, 97, 130)
+    with torch.no_grad():
+        expected = others.numbers(theirs, images)
+        logits, deltas, anchors = ours.predict(images)
+    assert_near(logits, expected["logits"], 1e-5)
+    assert_near(deltas, expected["deltas"], 1e-5)
+    assert torch.equal(anchors, expected["anchors"])
+    assert ours(images)[0]["labels"].tolist() == expected["detections"][0]["labels"].tolist()
+
+
+def test_anchors_of_its_own_are_given_by_name():
+    generator = torchvision.models.detection.anchor_utils.AnchorGenerator(
+        tuple((4 * stride,) for stride in (8, 16, 32, 64, 128)), ((0.25, 1.0),) * 5
+    )
+    theirs = others.of_depth("resnet18", "C5", anchor_generator=generator)
+    anchors = Anchors(
+        ratios=(0.25, 1.0), scales=(1.0,), offset=0.0, rounded=True, floor_strides=True
+    )
+    ours = from_torchvision(theirs.state_dict(), anchors=anchors)
+    images = torch.randn(2, 3, 97, 130)
+    with torch.no_grad():
+        expected = others.numbers(theirs, images)
+    assert torch.equal(ours.predict(images)[2], expected["anchors"])
+    for mine, its in zip(ours(images), expected["detections"], strict=True):
+        assert len(its["labels"]) > 5
+        torch.testing.assert_close(mine, its, rtol=0, atol=1e-3)
+
+
+# ── back ──
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_there_and_back_every_parameter_is_the_same(version, recwarn):
+    state = others.published(version).state_dict()
+    back = to_torchvision(from_torchvision(state))
+    assert not recwarn.list  # torchvision reads them with the settings that they came with
+    others.BUILDERS[version](weights=None, weights_backbone=None, num_classes=20).load_state_dict(
+        back
+    )
+    assert back.keys() == state.keys()
+    assert all(torch.equal(back[name], value) for name, value in state.items())
+
+
+def test_our_own_model_goes_there_and_back_too():
+    model = retinanet_resnet18(num_classes=3)
+    with pytest.warns(UserWarning) as warned:
+        there = to_torchvision(model)
+    for setting in ("offset is 0.5, there 0.0", "std is [0.1", "rounded is False, there True"):
+        assert setting in str(warned[0].message)
+    back = from_torchvision(there).state_dict()
+    assert all(torch.equal(back[name], value) for name, value in model.state_dict().items())
+    others.of_depth("resnet18", "C5", num_classes=3).load_state_dict(there)
