@@ -5,7 +5,7 @@
 #
 # **In this notebook you decide what each of 99,765 anchors learns: 350 an object, 98,768 that there is none, and 647 nothing. And you see why the 350 would drown without the focal loss.**
 #
-# About 20 seconds on a CPU, and 40 minutes to read; it is the heart of RetinaNet. You need the anchors of notebook [04](04_anchors.ipynb), and logits from notebook [03](03_heads.ipynb).
+# About 20 seconds on a CPU, and 50 minutes to read; it is the heart of RetinaNet. You need the anchors of notebook [04](04_anchors.ipynb), and logits from notebook [03](03_heads.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -19,10 +19,11 @@ if find_spec("retinanet_lite") is None:
 import math
 from collections import Counter
 
+import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou, generalized_box_iou
 
 import retinanet_lite
 from retinanet_lite import Detector
@@ -40,11 +41,13 @@ from retinanet_lite.learn.explorers import (
     show_matching_of,
 )
 from retinanet_lite.learn.figures import (
+    show_anchors,
     show_delta,
     show_focal_curves,
     show_matching,
     show_shares,
 )
+from retinanet_lite.learn.results import LINES, show_decoding
 from retinanet_lite.pretrained import SHAPES
 
 _ = torch.manual_seed(0)
@@ -579,9 +582,125 @@ check_focal(focal_of)
 #
 # ## What others do
 #
-# - torchvision and detectron2 keep best anchors as well, all of them where several are equally good, but such an anchor learns the object that *it* overlaps most, which may be another.
-# - torchvision and detectron2 divide the deltas by nothing. For the boxes, torchvision's older RetinaNet and detectron2 sum the absolute differences, and torchvision's newer one uses another measure (GIoU), where we average smooth L1.
-# - The original clamps p to [0.0001, 0.9999], and does not keep best anchors.
+# Others decide some of this otherwise. Each difference is an argument, so you can have it either way, and here you see what it changes. (As in notebook 02, v1 is torchvision's older RetinaNet and v2 its newer one.)
+#
+# ### Deltas divided by nothing
+#
+# torchvision and detectron2 leave out the divisions by 0.1 and 0.2. With us that is `BBoxTransform(std=(1, 1, 1, 1))`. Their targets are a tenth or a fifth of ours, and mean the same box. What does not work is to mix the two: to learn deltas by one rule, and read them by the other.
+
+# %%
+plain = retinanet_lite.BBoxTransform(std=(1, 1, 1, 1))
+encoded_plain = plain.encode(anchors[STAR], boxes[0])
+print("the star's targets, ours:  ", [round(t, 3) for t in encoded.tolist()])
+print("the star's targets, theirs:", [round(t, 3) for t in encoded_plain.tolist()])
+ours_as_theirs = plain.decode(anchors[STAR], encoded)
+theirs_as_ours = transform.decode(anchors[STAR], encoded_plain)
+for name, box in [("ours as theirs", ours_as_theirs), ("theirs as ours", theirs_as_ours)]:
+    print(f"{name}: edges up to {(box - boxes[0]).abs().max():.0f} pixels off")
+title = "Where do our deltas lead, read as theirs?"
+show_decoding(scene.image, anchors[STAR], ours_as_theirs, boxes[0], title)
+
+# %% [markdown]
+# Our deltas read as theirs throw the box far away. Theirs read as ours leave it nearly where its anchor is: a mistake that looks like a detector that has learned little.
+#
+# ### Which best anchors are kept
+#
+# torchvision and detectron2 keep best anchors, too, but *all* that are equally good. With us that is `keep_best="low_quality"`: torchvision calls such matches low-quality matches.
+
+# %%
+for keep_best in (False, True, "low_quality"):
+    learns = retinanet_lite.match_anchors(anchors, boxes, keep_best=keep_best)
+    found = [(learns >= 0).sum().item(), (learns == pill).sum().item()]
+    print(f"keep_best={keep_best}: {found[0]} positive, the pill has {found[1]}")
+five = anchors[learns == pill]
+print("tx of the five:", [round(t, 1) for t in transform.encode(five, boxes[pill])[:, 0].tolist()])
+show_anchors(scene.image, five, "Which anchors are kept for the pill?", boxes[pill])
+_ = plt.gca().set(xlim=(505, 705), ylim=(640, 550))
+
+# %% [markdown]
+# `True` keeps the first, the solid one; `"low_quality"` keeps all five. The one in the middle has the shortest way to go: a tx of 0.4 in place of 4.
+#
+# There is a second difference. An anchor that is kept in their way learns the object that *it* overlaps most, and that need not be the one that it was kept for. Take a large object, a small one inside it, and two anchors:
+
+# %%
+two_objects = torch.tensor([[0.0, 0, 40, 120], [5, 5, 17, 17]])
+names = ["large", "small"]
+two_anchors = torch.tensor([[0.0, 0, 40, 40], [0, 0, 40, 100]])
+for name, row in zip("AB", box_iou(two_anchors, two_objects).tolist(), strict=True):
+    print(f"anchor {name}: IoU with the large object {row[0]:.2f}, with the small one {row[1]:.2f}")
+for keep_best in (False, True, "low_quality"):
+    rows = retinanet_lite.match_anchors(two_anchors, two_objects, keep_best=keep_best).tolist()
+    learned = [names[row] if row >= 0 else "nothing" for row in rows]
+    print(f"keep_best={keep_best}: A learns {learned[0]}, B learns {learned[1]}")
+
+# %% [markdown]
+# A is the small object's best anchor, so it is kept. But A overlaps the large object more. With `True` it learns the small one; with `"low_quality"` it learns the large one, and no anchor learns the small one.
+#
+# ### What a box costs
+#
+# `FocalLoss(box_loss=…)` has three choices:
+#
+# - `"smooth_l1"`, ours and the original's: the mean of smooth L1 over the four numbers;
+# - `"l1"`, that of torchvision's v1 and of detectron2: the sum of the four absolute differences, without a parabola;
+# - `"giou"`, that of torchvision's v2: it compares boxes, not deltas. The cost is one minus the **generalized IoU** of the decoded box and the object (Rezatofighi et al. 2019, arXiv 1902.09630).
+#
+# Why not one minus the IoU? Because the IoU of two boxes apart is 0, whether 1 or 1,000 pixels apart, and a loss that stays the same has no gradient. The generalized IoU of two boxes A and B goes on counting. Let C be the smallest box around both, A ∪ B what A and B cover together, and | | an area:
+#
+# $$\mathrm{GIoU} = \mathrm{IoU} - \frac{|C| - |A \cup B|}{|C|}$$
+#
+# So from the IoU it takes the part of C that neither of them covers. It is 1 for equal boxes, and nears −1 as they move apart. For the star and its anchor, with `shared` and `together` (which is |A ∪ B|) from the top of this page:
+
+# %%
+area_c = (max(ax2, bx2) - min(ax1, bx1)) * (max(ay2, by2) - min(ay1, by1))
+print("IoU:", round(shared / together, 4))
+print("part of C that neither covers:", round((area_c - together) / area_c, 4))
+print("by hand:    ", round(shared / together - (area_c - together) / area_c, 4))
+print("torchvision:", round(generalized_box_iou(anchors[STAR][None], boxes[:1]).item(), 4))
+
+# %% [markdown]
+# Now put a box on top of an object of its size, 128 pixels, and move it to the right. What does each loss say?
+
+# %%
+box_losses = {
+    "smooth_l1, our deltas": retinanet_lite.FocalLoss(),
+    "l1, deltas divided by nothing": retinanet_lite.FocalLoss(box_loss="l1", box_transform=plain),
+    "giou": retinanet_lite.FocalLoss(box_loss="giou", box_transform=plain),
+}
+pixels = torch.arange(257)
+still = anchors[STAR].expand(257, 4)  # anchor and object alike
+moved = still + pixels[:, None] * torch.tensor([1, 0, 1, 0])
+curves = {"1 − IoU": 1 - box_iou(moved, still[:1])[:, 0]}
+for name, loss in box_losses.items():
+    curves[name] = loss.box_losses(loss.box_transform.encode(still, moved), still, still)
+
+# %%
+_, ax = plt.subplots(figsize=(6.8, 3.4), layout="constrained")
+for (name, curve), line in zip(curves.items(), LINES, strict=False):
+    ax.plot(pixels, curve, **line, label=name)
+    saved = (curve[192] - curve[182]).item()
+    print(f"{name}: at 192 pixels, 10 pixels closer save {saved:.2f}")
+ax.axvline(128, color="black", linewidth=0.8, label="apart from here on")
+ax.set(title="Which loss still falls when boxes apart come closer?", xlabel="pixels off")
+ax.set(ylabel="loss of the box", ylim=(0, 3))
+_ = ax.legend(fontsize=8)
+
+# %% [markdown]
+# All but 1 − IoU. While the boxes overlap, `giou` lies on 1 − IoU, since two boxes of one size, side by side, leave nothing of C uncovered. Beyond, it goes on, but the farther off the box is, the less it pulls; and as GIoU is never below −1, it never costs more than 2. The other two are as good as straight lines, and pull as hard far off as near by: they look at each of the four numbers alone, and at no overlap.
+#
+# The units differ, so the box loss also weighs otherwise beside the classification loss. For our scene, with the head's first deltas, 0:
+
+# %%
+for name, loss in box_losses.items():
+    at, to = anchors[positive], boxes[matches[positive]]
+    each = loss.box_losses(torch.zeros(len(at), 4), at, to)  # [350]
+    print(f"{name}: {each.mean():.2f} per positive anchor")
+
+# %% [markdown]
+# All divide the sum by the number of positive anchors, here 350. torchvision does as we do: each image's sum by its own number, then the mean over the images. detectron2 divides the sum of a whole batch by a moving average of that number: its mean over many batches, in which later ones count more. So there a positive anchor weighs about the same, whether its image has few others or many.
+#
+# That average has no argument here, nor has the original's clamp of p to [0.0001, 0.9999]: under "On logits" you saw what it costs.
+#
+# The table of all differences is in [differences](../docs/differences.md). The arguments that make our detector one of the others are in `retinanet_lite/variants.py`; `retinanet_lite/weights.py` reads and writes their parameters.
 #
 # ## What to remember
 #

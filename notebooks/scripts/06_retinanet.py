@@ -5,7 +5,7 @@
 #
 # **In this notebook you put all the parts together, follow an image through every tensor of the walkthrough, and look at the gradients of the first step.**
 #
-# About a minute on a CPU with 4 GB of memory free, and 30 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [05](05_focal_loss.ipynb).
+# About a minute on a CPU with 4 GB of memory free, and 40 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [05](05_focal_loss.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -19,7 +19,9 @@ if find_spec("retinanet_lite") is None:
 import math
 
 import torch
+import torchvision
 from torch import nn
+from torchvision.models.detection.image_list import ImageList
 
 import retinanet_lite
 from retinanet_lite import (
@@ -32,6 +34,7 @@ from retinanet_lite import (
     RegressionModel,
     ResNet,
 )
+from retinanet_lite.architecture import arguments
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.shapes import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
@@ -41,6 +44,7 @@ from retinanet_lite.learn.figures import show_detections, show_gradients
 from retinanet_lite.learn.results import show_stages
 from retinanet_lite.learn.trace import trace
 from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.variants import torchvision_v1
 
 _ = torch.manual_seed(0)
 show_map(here="detector")
@@ -412,6 +416,120 @@ check_split_levels(split_levels)
 #     return list(torch.split(rows, sizes, dim=1))
 # ```
 # </details>
+#
+# ## What others do
+#
+# Two more differences belong on this page. And then you will see that, with those of the notebooks before, there are no others: our model becomes torchvision's.
+#
+# ### The first weights
+#
+# Before training, others draw the weights otherwise. torchvision and detectron2 do as the paper says: a standard deviation of 0.01 in all layers of the heads. What becomes of random numbers on their way through four hidden layers? We measure their length, as that of the gradients above. `theirs` is torchvision's v1, not trained:
+
+# %%
+theirs = torchvision.models.detection.retinanet_resnet50_fpn(
+    weights=None, weights_backbone=None, num_classes=20, min_size=160, max_size=224
+)
+their_head = theirs.head.classification_head
+ours_hidden, theirs_hidden = list(classification_model.children())[:4], list(their_head.conv)
+for name, hidden in [("ours", ours_hidden), ("theirs", theirs_hidden)]:
+    x = start = torch.rand(1, 256, 20, 26)
+    with torch.no_grad():
+        for layer in hidden:
+            x = layer(x).relu()
+    print(f"{name}: the length is {x.norm() / start.norm():.2f} times what it was")
+print("bias of their output:", round(their_head.cls_logits.bias[0].item(), 3))
+
+# %% [markdown]
+# Through ours they keep their size, through theirs they fade to about a hundredth. The bias of the output is the same: training starts from a probability of 0.01 there, too. In our model that is the argument `prior`. The other weights have no argument; whoever loads trained ones overwrites them.
+#
+# ### Batch norm
+#
+# Batch norm divides a channel by √(variance + eps). The eps is a small number, so that nothing is divided by 0. In PyTorch and here it is 10⁻⁵; the weights that torchvision publishes for v1 want 0, and that is `bn_eps=0.0`. To which channels does it matter?
+
+# %%
+for variance in (1.0, 1e-3, 1e-5):
+    with_eps, without = 1 / math.sqrt(variance + 1e-5), 1 / math.sqrt(variance)
+    print(f"variance {variance:g}: times {with_eps:.1f} with eps, times {without:.1f} without")
+parameters = [p for norm in batch_norms(backbone) for p in norm.parameters()]
+print("scales and shifts of all batch norms:", f"{sum(p.numel() for p in parameters):,}")
+
+# %% [markdown]
+# To those that hardly vary: with a variance of 10⁻⁵ a channel comes out 316.2 / 223.6 = 1.4 times as large without eps. And a file of weights does not say which eps it was trained with.
+#
+# Freezing differs, too. torchvision's v1, trained, keeps mean, variance, scale and shift, as we do. Its v2 does not freeze them, which is our `freeze_bn=False`. The original keeps mean and variance until the next `train()`, and the 53,120 scales and shifts go on learning. If you want the latter of our model: `for norm in model.backbone.batch_norms(): norm.requires_grad_(True)`.
+#
+# ### All differences together
+#
+# These are the arguments that make our model torchvision's v1, and of each part those that are not our default:
+
+# %%
+for name, value in torchvision_v1().items():
+    if isinstance(value, nn.Module):
+        default = arguments(type(value)())
+        value = {key: v for key, v in arguments(value).items() if v != default[key]}
+    print(f"{name}: {value}")
+
+# %% [markdown]
+# `p6_from` is from notebook 02, the anchors' three from 04, the deltas and the losses from 05. `keep_empty` is new: torchvision keeps a detection whose box lies outside the image, and of which nothing is left when the box is cut off at the border. We drop it (notebook 08).
+#
+# ### Proof
+#
+# Is that all? We give torchvision's model random parameters: so no file is needed, and no parameter is 0 and could be left out unnoticed. Its batch norms measure once, so that numbers do not grow as they did above, and its outputs are drawn such that there is much to detect. (It takes images from 0 to 1, and normalises them itself. It would resize them, too; `min_size` and `max_size` above are those of our images, so that it does not.)
+
+# %%
+few_scenes = [walkthrough_scene(160, 224), random_scene(1, 160, 224)]
+pictures = [scene.image / 255 for scene in few_scenes]
+objects = [{"boxes": scene.boxes, "labels": scene.labels} for scene in few_scenes]
+initialise(theirs)
+nn.init.normal_(their_head.cls_logits.weight, std=0.002)
+nn.init.normal_(theirs.head.regression_head.bbox_reg.weight, std=0.001)
+nn.init.constant_(their_head.cls_logits.bias, -3.0)
+for norm in batch_norms(theirs):
+    norm.momentum = None  # this batch counts alone
+with torch.no_grad():
+    theirs.train()(pictures, objects)  # batch norm measures
+
+# %% [markdown]
+# `from_torchvision` reads from the parameters what network they belong to, and makes it with the arguments above. First what the network says about every anchor:
+
+# %%
+model = retinanet_lite.from_torchvision(theirs.eval().state_dict())
+few, few_annotations = to_batch(few_scenes)
+with torch.no_grad():
+    logits, deltas, boxes = model.predict(few)
+    grids = list(theirs.backbone(few).values())
+    said = theirs.head(grids)
+their_boxes = theirs.anchor_generator(ImageList(few, [(160, 224)] * 2), grids)[0]
+print("anchors equal:", shape(boxes), torch.equal(boxes, their_boxes))
+print("logits equal: ", shape(logits), torch.allclose(logits, said["cls_logits"], atol=1e-5))
+print("deltas equal: ", shape(deltas), torch.allclose(deltas, said["bbox_regression"], atol=1e-5))
+
+# %% [markdown]
+# And what both detect, and how wrong they are. (torchvision's model is one of those that give losses only in `train()` mode. Its batch norms are in its backbone, and must not measure again.)
+
+# %%
+with torch.no_grad():
+    for a, b in zip(model(few), theirs(pictures), strict=True):
+        print("detections:", len(a["labels"]), "and", len(b["labels"]), end="; ")
+        print("labels equal, in order:", torch.equal(a["labels"], b["labels"]), end="; ")
+        print("boxes equal:", torch.allclose(a["boxes"], b["boxes"], atol=1e-3))
+    theirs.train().backbone.eval()
+    ours, others = model(few, few_annotations), theirs(pictures, objects)
+for name, other in [("classification", "classification"), ("regression", "bbox_regression")]:
+    print(f"{name} loss equal:", torch.allclose(ours[name], others[other]))
+back = retinanet_lite.to_torchvision(model)
+print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict().items()))
+
+# %% [markdown]
+# Both give as many detections as they may, 300 an image, and the boxes are equal to within a thousandth of a pixel. So you know torchvision's RetinaNet as well: it is the model that you built, with five arguments. And whoever does not use them pays nothing: `predict` in `retinanet_lite/retinanet.py` is still the few lines of your class, without an `if`. Each difference stands in the part that it belongs to.
+#
+# Three more things to know:
+#
+# - The way back, `to_torchvision`, gives the parameters as torchvision's model loads them. It warns if your model has other settings, with which the same parameters mean other boxes.
+# - `torchvision_v2()` and `pytorch_retinanet()` have the arguments for torchvision's v2 and for the original. `from_torchvision` reads v2's files as well, and `from_pytorch_retinanet` the original's.
+# - `retinanet_resnet50(weights="coco")` fetches the weights that torchvision publishes for v1, trained on the photographs of the collection COCO. It knows that their eps is 0.
+#
+# The table of all differences is in [differences](../docs/differences.md). The arguments are in `retinanet_lite/variants.py`; `retinanet_lite/weights.py` reads and writes the parameters.
 #
 # ## What to remember
 #
