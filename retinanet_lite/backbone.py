@@ -95,7 +95,8 @@ class ResNet(nn.Module):
         block: `BasicBlock` or `Bottleneck`.
         layers: blocks in each of the four stages, e.g. [3, 4, 6, 3] for ResNet-50.
         bn_eps: what batch norm adds to the variance before it takes the root; torchvision's v1
-            COCO weights were trained with 0.
+            COCO weights were trained with 0. With 0, batch norm has to stay frozen: PyTorch
+            refuses to train it.
 
     Shapes, for an image of H×W (e = 1 for BasicBlock, 4 for Bottleneck):
         in  [B, 3, H, W]

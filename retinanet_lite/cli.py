@@ -101,7 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--freeze",
         nargs="+",
         metavar="PART",
-        help="parts that do not learn, such as backbone.conv1 backbone.layer1",
+        help="parts that do not learn, such as backbone.conv1 backbone.bn1 backbone.layer1",
     )
     network.add_argument(
         "--freeze-bn",

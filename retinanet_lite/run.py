@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from .architecture import architecture, build
 from .detector import Detector, read
 from .distributed import rank
 
@@ -44,12 +45,14 @@ class Run:
                 f"folder."
             )
         mine = {**self.detector.about(), **self.recipe}
-        other = {**content["about"], **content["recipe"]}
-        different = [name for name in mine if mine[name] != other.get(name)]
+        # an older package did not write every setting: what is missing was the default
+        about = content["about"] | architecture(build(content["about"]))
+        other = {**about, **content["recipe"]}
+        different = [name for name in mine if mine[name] != other[name]]
         if different:
             raise ValueError(
                 f"{self.folder} holds a training that differs in "
-                + ", ".join(f"{n} ({other.get(n)} there, {mine[n]} here)" for n in different)
+                + ", ".join(f"{n} ({other[n]} there, {mine[n]} here)" for n in different)
                 + ". Go on with the same, or name another folder."
             )
         self.detector.model.load_state_dict(content["weights"])

@@ -123,8 +123,8 @@ def fit(
     recipe = recipe or Recipe()
     model, device = detector.model, detector.device
     model.to(memory_format=torch.channels_last).train()
-    shared = share_gradients(model)
     optimizer = recipe.make_optimizer(model)
+    shared = share_gradients(model)
     run = Run(folder, detector, optimizer, asdict(recipe))
     stream = Stream(training_data, augmentation, detector.scaling, recipe.seed)
     loader = make_loader(

@@ -9,7 +9,13 @@ def match(overlaps, positive=0.5, negative=0.4, keep_best=True) -> list[int]:
     for row in overlaps:
         best = max(range(len(row)), key=row.__getitem__)
         matches.append(best if row[best] >= positive else -1 if row[best] < negative else -2)
-    if keep_best:
+    if keep_best == "low_quality":
+        for obj in range(len(overlaps[0])):
+            best = max(row[obj] for row in overlaps)
+            for anchor, row in enumerate(overlaps):
+                if row[obj] == best > 0:
+                    matches[anchor] = max(range(len(row)), key=row.__getitem__)
+    elif keep_best:
         owners = {}  # anchor → (overlap, object), the largest of those that it is the best for
         for obj in range(len(overlaps[0])):
             column = [row[obj] for row in overlaps]
@@ -55,3 +61,12 @@ def smooth_l1(difference, beta=1 / 9) -> float:
     """A parabola up to beta, then a line."""
     distance = abs(difference)
     return distance**2 / (2 * beta) if distance < beta else distance - beta / 2
+
+
+def giou(a, b) -> float:
+    """Generalized IoU of two boxes (Rezatofighi et al. 2019, algorithm 1)."""
+    width = max(0.0, min(a[2], b[2]) - max(a[0], b[0]))
+    height = max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - width * height
+    hull = (max(a[2], b[2]) - min(a[0], b[0])) * (max(a[3], b[3]) - min(a[1], b[1]))
+    return width * height / union - (hull - union) / hull

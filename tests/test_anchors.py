@@ -7,6 +7,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torchvision.models.detection.anchor_utils import AnchorGenerator
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.retinanet import _default_anchorgen
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from retinanet_lite import Anchors
 
@@ -19,19 +23,34 @@ def image(height: int, width: int) -> torch.Tensor:
     return torch.empty(1, 3, 1, 1).expand(1, 3, height, width)
 
 
-def expected_anchors(height, width, levels=range(3, 8), ratios=RATIOS, scales=SCALES, size=4.0):
+def expected_anchors(
+    height,
+    width,
+    levels=range(3, 8),
+    ratios=RATIOS,
+    scales=SCALES,
+    size=4.0,
+    offset=0.5,
+    rounded=False,
+    floor_strides=False,
+):
     """Level by level, row by row, all scales of a ratio before the next, in float64."""
     anchors = []
     for stride in (2**level for level in levels):
-        for i in range(math.ceil(height / stride)):
-            for j in range(math.ceil(width / stride)):
-                x, y = (j + 0.5) * stride, (i + 0.5) * stride
+        rows, columns = math.ceil(height / stride), math.ceil(width / stride)
+        step_y, step_x = (height // rows, width // columns) if floor_strides else (stride, stride)
+        for i in range(rows):
+            for j in range(columns):
+                x, y = (j + offset) * step_x, (i + offset) * step_y
                 for ratio in ratios:
                     for scale in scales:
-                        area = (scale * size * stride) ** 2
+                        side = scale * size * stride
+                        area = (math.floor(side) if rounded else side) ** 2
                         h = math.sqrt(area * ratio)
                         w = area / h
-                        anchors.append([x - w / 2, y - h / 2, x + w / 2, y + h / 2])
+                        box = [-w / 2, -h / 2, w / 2, h / 2]
+                        box = [round(v) for v in box] if rounded else box
+                        anchors.append([x + box[0], y + box[1], x + box[2], y + box[3]])
     return torch.tensor(anchors, dtype=torch.float64)
 
 
@@ -77,9 +96,15 @@ def test_every_size_is_rounded_up_on_every_level(height, width):
         {"size": 2.5},
         {"levels": (2, 4)},
         {"levels": (3,), "ratios": (3.0,), "scales": (1.0, 2.0), "size": 1.0},
+        {"offset": 0.0},
+        {"offset": 0.25},
+        {"rounded": True},
+        {"rounded": True, "ratios": (1.0, 4.0), "scales": (1.0, 1.3), "size": 3.2},
+        {"floor_strides": True},
     ],
+    ids=str,
 )
-def test_other_ratios_scales_levels_and_sizes_work(arguments):
+def test_every_argument_is_the_loops(arguments):
     anchors = Anchors(**arguments)
     expected = expected_anchors(70, 50, **arguments)
     torch.testing.assert_close(anchors(image(70, 50)).double(), expected, rtol=0, atol=1e-4)
@@ -87,6 +112,68 @@ def test_other_ratios_scales_levels_and_sizes_work(arguments):
     assert anchors.num_anchors == len(arguments.get("ratios", RATIOS)) * len(
         arguments.get("scales", SCALES)
     )
+
+
+# ── torchvision's anchors ──
+
+THEIRS = {"offset": 0.0, "rounded": True, "floor_strides": True}
+
+
+def torchvisions(generator: AnchorGenerator, height: int, width: int) -> torch.Tensor:
+    levels = [torch.empty(1, 1, -(-height // s), -(-width // s)) for s in (8, 16, 32, 64, 128)]
+    (anchors,) = generator(ImageList(image(height, width), [(height, width)]), levels)
+    return anchors
+
+
+@pytest.mark.parametrize("size", [(800, 1088), (640, 832), (608, 1024), (417, 333)])
+def test_with_all_three_they_are_torchvisions_to_the_last_bit(size):
+    expected = torchvisions(_default_anchorgen(), *size)
+    assert torch.equal(Anchors(**THEIRS)(image(*size)), expected)
+
+
+@given(st.integers(32, 300), st.integers(32, 300))
+def test_at_every_size_they_are_torchvisions(height, width):
+    expected = torchvisions(_default_anchorgen(), height, width)
+    assert torch.equal(Anchors(**THEIRS)(image(height, width)), expected)
+
+
+@pytest.mark.parametrize(
+    "size, ratios, scales",
+    [
+        (2.0, (0.5, 1.0, 2.0), (1.0, 1.26, 1.59)),
+        (3.3, (0.3, 1.7), (0.9, 1.1, 1.3, 1.9)),
+        (4.0, (0.25, 1.0, 4.0), (33 / 32, 50 / 32)),  # halves of odd numbers are to be rounded
+    ],
+)
+def test_other_sizes_ratios_and_scales_are_rounded_as_torchvisions(size, ratios, scales):
+    sizes = [
+        tuple(int(size * stride * scale) for scale in scales) for stride in (8, 16, 32, 64, 128)
+    ]
+    expected = torchvisions(AnchorGenerator(tuple(sizes), (ratios,) * 5), 130, 200)
+    ours = Anchors(ratios=ratios, scales=scales, size=size, **THEIRS)
+    assert torch.equal(ours(image(130, 200)), expected)
+
+
+def test_p6_and_p7_of_800_by_1088_have_steps_of_61_by_64_and_114_by_120_pixels():
+    anchors = Anchors(floor_strides=True)
+    sizes = anchors.level_sizes(800, 1088)
+    steps = []
+    for level, (h, w) in zip(
+        anchors(image(800, 1088)).split(anchors.level_counts(800, 1088)), sizes, strict=True
+    ):
+        cells = level.reshape(h, w, 9, 4)
+        steps.append((cells[1, 0] - cells[0, 0], cells[0, 1] - cells[0, 0]))
+    steps = [(down[:, 1].unique().tolist(), right[:, 0].unique().tolist()) for down, right in steps]
+    assert steps == [([y], [x]) for y, x in [(8, 8), (16, 16), (32, 32), (61, 64), (114, 120)]]
+
+
+def test_sides_are_filled_up_as_torchvisions_where_strides_are_its():
+    theirs = GeneralizedRCNNTransform(800, 1333, [0.0] * 3, [1.0] * 3).size_divisible
+    assert Anchors(floor_strides=True).multiple == theirs
+    assert Anchors(offset=0.0, rounded=True).multiple == 1
+
+
+# ── kept and handed out ──
 
 
 def test_anchors_of_one_size_are_computed_once():

@@ -1,5 +1,7 @@
 """The backbone is torchvision's ResNet without its classifier."""
 
+import copy
+
 import pytest
 import torch
 import torchvision
@@ -72,6 +74,57 @@ def test_any_number_of_blocks_makes_strides_8_16_32(block, layers):
     assert blocks == layers
     assert [list(c.shape[2:]) for c in features] == [[8, 12], [4, 6], [2, 3]]
     assert [c.shape[1] for c in features] == channels == backbone.out_channels
+
+
+class ByFormula(torch.nn.Module):
+    """(x − mean) / √(variance + eps) · weight + bias, channel by channel."""
+
+    def __init__(self, norm: torch.nn.BatchNorm2d, eps: float) -> None:
+        super().__init__()
+        self.norm, self.eps = norm, eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mean, variance = self.norm.running_mean, self.norm.running_var
+        if self.training:
+            mean, variance = x.mean(dim=(0, 2, 3)), x.var(dim=(0, 2, 3), unbiased=False)
+        mean, variance, weight, bias = (
+            v[:, None, None] for v in (mean, variance, self.norm.weight, self.norm.bias)
+        )
+        return (x - mean) / (variance + self.eps) ** 0.5 * weight + bias
+
+
+def by_formula(backbone: ResNet, eps: float) -> ResNet:
+    """The same network, each of its batch norms by the formula."""
+    backbone = copy.deepcopy(backbone)
+    norms = {n: m for n, m in backbone.named_modules() if isinstance(m, torch.nn.BatchNorm2d)}
+    for name, norm in norms.items():
+        parent, _, attribute = name.rpartition(".")
+        setattr(backbone.get_submodule(parent), attribute, ByFormula(norm, eps))
+    return backbone
+
+
+@pytest.mark.parametrize(
+    "arguments, eps, mode",
+    [
+        ({}, 1e-5, True),
+        ({}, 1e-5, False),
+        ({"bn_eps": 0.2}, 0.2, True),
+        ({"bn_eps": 0.2}, 0.2, False),
+        ({"bn_eps": 0.0}, 0.0, False),  # with 0, PyTorch lets batch norm not train
+    ],
+)
+@pytest.mark.parametrize("block", [BasicBlock, Bottleneck])
+def test_every_batch_norm_is_the_formula_with_its_eps(block, arguments, eps, mode):
+    backbone = ResNet(block, [1, 1, 1, 1], **arguments)
+    for norm in backbone.batch_norms():
+        torch.nn.init.uniform_(norm.running_var, 1e-5, 1e-4)  # so small that eps counts
+        torch.nn.init.uniform_(norm.weight, 0.005, 0.01)
+    expected = by_formula(backbone, eps).train(mode)
+    backbone.train(mode)
+    images = torch.randn(2, 3, 65, 100)
+    with torch.no_grad():
+        for mine, its in zip(backbone(images), expected(images), strict=True):
+            assert (mine - its).norm() < 1e-3 * its.norm()
 
 
 def test_sizes_are_rounded_up():

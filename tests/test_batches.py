@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms.v2 import functional
 
 from retinanet_lite.data.batches import normalize, to_annotations, to_batch
@@ -64,6 +65,17 @@ def test_images_of_different_sizes_are_filled_up_with_the_mean_colour():
     torch.testing.assert_close(images[1, :, :48, :64], normalize(small.image))
     assert images[1, :, 48:].abs().max() == 0 and images[1, :, :, 64:].abs().max() == 0
     assert torch.equal(annotations[1, : len(small.boxes), :4], small.boxes)
+
+
+@pytest.mark.parametrize("multiple", [32, 7])
+@pytest.mark.parametrize("sizes", [[(64, 96)], [(65, 97)], [(64, 70), (33, 96)]])
+def test_sides_are_filled_up_to_multiples_as_torchvision_does(sizes, multiple):
+    scenes = [random_scene(i, *size) for i, size in enumerate(sizes)]
+    theirs = GeneralizedRCNNTransform(800, 1333, MEAN, STD)
+    expected = theirs.batch_images([theirs.normalize(s.image / 255) for s in scenes], multiple)
+    images, annotations = to_batch(scenes, multiple)
+    torch.testing.assert_close(images, expected)
+    assert torch.equal(annotations, to_batch(scenes)[1])  # no object moves
 
 
 def test_crowds_teach_nothing():

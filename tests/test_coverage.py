@@ -24,13 +24,19 @@ def data_set(*boxes, height=256, width=320) -> list:
     ]
 
 
-def best_anchor(box, height, width, ratios=(0.5, 1, 2), size=4.0) -> tuple[float, int]:
+def best_anchor(
+    box, height, width, ratios=(0.5, 1, 2), size=4.0, offset=0.5, floor_strides=False
+) -> tuple[float, int]:
     """The largest overlap of any anchor with a box, and its level: loops over numpy numbers."""
     best = (0.0, 0)
     for level in range(3, 8):
         stride = 2**level
-        x = (np.arange(-(-width // stride)) + 0.5) * stride
-        y = ((np.arange(-(-height // stride)) + 0.5) * stride)[:, None]
+        step_y = step_x = stride
+        if floor_strides:
+            height, width = (-(-side // 32) * 32 for side in (height, width))
+            step_y, step_x = height // -(-height // stride), width // -(-width // stride)
+        x = (np.arange(-(-width // stride)) + offset) * step_x
+        y = ((np.arange(-(-height // stride)) + offset) * step_y)[:, None]
         for ratio in ratios:
             for scale in (1, 2 ** (1 / 3), 2 ** (2 / 3)):
                 side = size * stride * scale
@@ -50,7 +56,11 @@ def some_boxes(count, height, width, seed=0) -> list[list[float]]:
     return np.concatenate([low, high], axis=1).tolist()
 
 
-@pytest.mark.parametrize("arguments", [{}, {"size": 2.0, "ratios": (0.3, 1.0)}], ids=str)
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"size": 2.0, "ratios": (0.3, 1.0)}, {"offset": 0.0, "floor_strides": True}],
+    ids=str,
+)
 def test_best_anchors_are_those_of_loops(arguments):
     images = [some_boxes(12, 200, 300), [], some_boxes(9, 200, 300, seed=1)]
     coverage = anchor_coverage(Anchors(**arguments), data_set(*images, height=200, width=300))

@@ -5,6 +5,7 @@ import math
 import oracles
 import pytest
 import torch
+from torchvision.models.detection.retinanet import RetinaNet
 from torchvision.ops import nms
 
 from retinanet_lite import Anchors, BBoxTransform, Detection
@@ -88,6 +89,20 @@ def test_detections_are_the_loops(outputs, arguments):
         torch.testing.assert_close(actual[image], expected, rtol=1e-4, atol=1e-3)
 
 
+def test_without_limits_detections_are_the_loops(outputs):
+    logits, deltas, anchors, level_counts = outputs
+    # no two scores are nearly equal, so that their order is certain
+    logits = torch.linspace(-9, 1, logits.numel())[torch.randperm(logits.numel())].view_as(logits)
+    arguments = {"top_k": None, "nms_threshold": 0.9, "max_detections": None}
+    actual = Detection(**arguments)(logits, deltas, anchors, level_counts, IMAGES)
+    for image in range(2):
+        expected = expected_detections(
+            logits[image], deltas[image], anchors, level_counts, **arguments
+        )
+        assert len(expected["scores"]) > 1000
+        torch.testing.assert_close(actual[image], expected, rtol=1e-4, atol=1e-3)
+
+
 def test_detections_are_sorted_by_score_and_lie_in_the_image(outputs):
     for detections in Detection()(*outputs, IMAGES):
         scores, boxes = detections["scores"], detections["boxes"]
@@ -123,6 +138,19 @@ def test_the_best_of_all_levels_remain():
     torch.testing.assert_close(found["scores"], torch.tensor([0.9, 0.8, 0.7]))
 
 
+def test_none_is_no_limit():
+    count = 2500
+    x, y = 10.0 * (torch.arange(count) % 50), 10.0 * (torch.arange(count) // 50)
+    anchors = torch.stack([x, y, x + 8, y + 8], dim=1)
+    logits = torch.linspace(-2, 2, count)[None, :, None]
+    images = torch.empty(1, 3, 500, 500)
+    outputs = logits, torch.zeros(1, count, 4), anchors, [2000, 500], images
+    (found,) = Detection(max_detections=None)(*outputs)
+    assert len(found["scores"]) == 1000 + 500
+    (found,) = Detection(top_k=None, max_detections=None)(*outputs)
+    assert len(found["scores"]) == count
+
+
 def test_an_anchor_may_detect_two_classes():
     logits = torch.tensor([[[0.9, 0.1, 0.8]]]).logit()
     anchors = torch.tensor([[0.0, 0.0, 20.0, 20.0]])
@@ -136,6 +164,46 @@ def test_a_box_moved_off_the_image_is_no_detection():
     deltas[0, 0, 0] = -1000.0  # a hundred widths to the left
     (found,) = Detection()(logits, deltas, anchors, [2], IMAGES)
     torch.testing.assert_close(found["scores"], torch.tensor([0.8]))
+
+
+def test_with_keep_empty_it_stays_one_without_an_area():
+    logits, deltas, anchors = one_anchor_each(0.9, 0.8)
+    deltas[0, 0, 0] = -1000.0
+    (found,) = Detection(keep_empty=True)(logits, deltas, anchors, [2], IMAGES)
+    torch.testing.assert_close(found["scores"], torch.tensor([0.9, 0.8]))
+    assert found["boxes"].tolist() == [[0.0, 0.0, 0.0, 8.0], [10.0, 0.0, 18.0, 8.0]]
+
+
+class NoBackbone(torch.nn.Module):
+    out_channels = 1
+
+
+@pytest.mark.parametrize("top_k", [1000, 200, 7])
+def test_of_equal_scores_the_same_go_on_in_the_same_order_as_in_torchvision(outputs, top_k):
+    # whole numbers: many scores are equal, and which of them come first is topk's own choice;
+    # boxes of whole pixels are decoded alike to the last bit
+    logits, deltas, _, level_counts = outputs
+    logits = (logits + 1).round()
+    anchors = Anchors(offset=0.0, rounded=True)(IMAGES)
+    assert (logits[0, : level_counts[0]] > -2.9).sum() > top_k
+    judge = RetinaNet(NoBackbone(), K, topk_candidates=top_k)
+    expected = judge.postprocess_detections(
+        {
+            "cls_logits": logits.split(level_counts, dim=1),
+            "bbox_regression": deltas.split(level_counts, dim=1),
+        },
+        [anchors.split(level_counts)] * 2,
+        [(HEIGHT, WIDTH)] * 2,
+    )
+    ours = Detection(
+        top_k=top_k, keep_empty=True, box_transform=BBoxTransform(std=(1.0, 1.0, 1.0, 1.0))
+    )
+    actual = ours(logits, deltas, anchors, level_counts, IMAGES)
+    for mine, its in zip(actual, expected, strict=True):
+        assert len(its["scores"].unique()) < len(its["scores"])
+        assert (its["boxes"][:, 2:] == its["boxes"][:, :2]).any()  # some have no area
+        for name in ("scores", "labels", "boxes"):
+            assert torch.equal(mine[name], its[name]), name
 
 
 def test_without_a_detection_the_shapes_are_those_of_no_object(outputs):

@@ -5,6 +5,7 @@ import pickle
 import weakref
 
 import numpy as np
+import others
 import pytest
 import torch
 from conftest import tiny_retinanet
@@ -13,13 +14,12 @@ from torchvision.transforms.v2 import functional
 
 from retinanet_lite import (
     Anchors,
-    BBoxTransform,
-    Bottleneck,
-    Detection,
     Detector,
-    FocalLoss,
+    Recipe,
     RetinaNet,
     evaluate,
+    fit,
+    from_torchvision,
 )
 from retinanet_lite.data.batches import normalize, to_batch
 from retinanet_lite.data.scenes import ShapesDataset
@@ -239,6 +239,99 @@ def test_there_is_nothing_to_measure_without_an_image(detector):
         evaluate(detector, [])
 
 
+# ── images filled up, where torchvision's strides want it ──
+
+ODD_SIZES = [(65, 97), (70, 97), (70, 97), (110, 75), (64, 96)]  # two of them are filled up alike
+
+
+@pytest.fixture(scope="module")
+def torchvisions() -> tuple[others.RetinaNet, Detector]:
+    """torchvision's whole detector, but for the scaling, and ours with its parameters."""
+    torch.manual_seed(0)
+    theirs = others.of_depth("resnet18", "P5", num_classes=3)
+    theirs.transform.resize = lambda image, target: (image, target)
+    with torch.no_grad():  # scores are not all near 1, and boxes not all off the image
+        theirs.head.classification_head.cls_logits.weight.mul_(0.3)
+        theirs.head.regression_head.bbox_reg.weight.mul_(0.3)
+    theirs.score_thresh = 0.2
+    ours = from_torchvision(theirs.state_dict())
+    ours.detection.score_threshold = 0.2
+    # in float64, no overlap is on one side of a threshold here and on the other there
+    return theirs.double(), Detector(ours.double(), CLASSES)
+
+
+def objects_in_float64(sizes) -> list:
+    """An image of each size with its objects."""
+    items = [
+        ShapesDataset(1, h, w, i, classes=CLASSES, num_objects=(2, 3))[0]
+        for i, (h, w) in enumerate(sizes)
+    ]
+    return [(image.double() / 255, target) for image, target in items]
+
+
+def assert_same_rows(actual: list[dict], expected: list[dict]) -> None:
+    """As `assert_same`, for boxes without an area too."""
+    for found, wanted in zip(actual, expected, strict=True):
+        mine, its = (
+            torch.cat([d["boxes"], d["scores"][:, None] * 1e4, d["labels"][:, None] * 1e4], dim=1)
+            for d in (found, wanted)
+        )
+        assert len(mine) == len(its) > 5
+        distance = torch.cdist(mine, its, p=torch.inf)
+        assert distance.amin(dim=0).max() < 0.1 and distance.amin(dim=1).max() < 0.1
+
+
+def test_each_image_finds_what_torchvision_finds_in_it_alone(torchvisions):
+    theirs, ours = torchvisions
+    images = [image for image, _ in objects_in_float64(ODD_SIZES)]
+    with torch.no_grad():
+        expected = [theirs([image])[0] for image in images]
+    for image, found in zip(images, expected, strict=True):  # boxes are cut off at its own border
+        assert found["boxes"].amax(dim=0)[2:].tolist() == [image.shape[2], image.shape[1]]
+    assert_same_rows([ours([image])[0] for image in images], expected)
+
+
+def test_filled_up_images_find_in_a_batch_what_they_find_alone(torchvisions):
+    _, ours = torchvisions
+    images = [image for image, _ in objects_in_float64(ODD_SIZES)]
+    assert_same_rows(ours(images, batch_size=3), [ours([image])[0] for image in images])
+
+
+def losses_of_torchvision(theirs, items) -> dict[str, float]:
+    """Its own losses, by its own way from images of any sizes to a batch."""
+    theirs.train()
+    for module in theirs.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    with torch.no_grad():
+        losses = theirs([image for image, _ in items], [target for _, target in items])
+    theirs.eval()
+    return {
+        "classification": losses["classification"].item(),
+        "regression": losses["bbox_regression"].item(),
+    }
+
+
+def test_evaluate_fills_up_as_torchvision_does(torchvisions):
+    theirs, ours = torchvisions
+    dataset = objects_in_float64([(65, 97), (110, 75)])
+    expected = [losses_of_torchvision(theirs, [item]) for item in dataset]
+    measured = evaluate(ours, dataset, progress=False)
+    for name in ("classification", "regression"):
+        mean = sum(losses[name] for losses in expected) / len(expected)
+        assert measured[f"validation_{name}"] == pytest.approx(mean, rel=1e-5)
+
+
+def test_training_fills_up_as_torchvision_does(torchvisions):
+    theirs, ours = torchvisions
+    dataset = objects_in_float64([(65, 97), (110, 75)])  # together 110×97, and then 128×128
+    expected = losses_of_torchvision(theirs, dataset)
+    recipe = Recipe(steps=1, batch_size=2)
+    (first,) = fit(copy.deepcopy(ours), dataset, recipe=recipe, progress=False)
+    for name, loss in expected.items():
+        assert first[name] == pytest.approx(loss, rel=1e-5)
+
+
 # ── the file ──
 
 
@@ -270,34 +363,6 @@ def test_half_a_file_finds_the_same_as_weights_rounded_to_half(detector, tmp_pat
 def test_a_file_takes_further_values(detector, tmp_path):
     detector.save(tmp_path / "a.pt", step=7)
     assert torch.load(tmp_path / "a.pt", weights_only=True)["step"] == 7
-
-
-def test_every_argument_of_the_network_is_in_the_file(tmp_path):
-    model = RetinaNet(
-        2,
-        Bottleneck,
-        [1, 2, 1, 1],
-        feature_size=8,
-        freeze_bn=True,
-        anchors=Anchors(ratios=(0.3, 1.0), scales=(1.0, 1.5, 1.7), size=3.0),
-        box_transform=BBoxTransform((0.2, 0.3, 0.4, 0.5), max_log_scale=2.0),
-        focal_loss=FocalLoss(0.3, 1.5, 0.2, 0.6, 0.3, False),
-        detection=Detection(0.1, 50, 0.4, 20),
-    )
-    torch.nn.init.constant_(model.classification_model.output.bias, 0.0)
-    torch.nn.init.normal_(model.regression_model.output.weight, std=0.5)  # some too large to hold
-    Detector(model, ("a", "b")).save(tmp_path / "a.pt")
-    loaded = Detector.load(tmp_path / "a.pt").model
-    images, annotations = to_batch([random_scene(0, 64, 96, classes=("disc", "star"))])
-    for mode in (True, False):
-        expected = model.train(mode)(images, annotations)
-        torch.testing.assert_close(loaded.train(mode)(images, annotations), expected)
-    torch.testing.assert_close(loaded(images), model(images), rtol=0, atol=0)
-    for name in ("alpha", "gamma", "beta", "positive", "negative", "keep_best"):
-        assert getattr(loaded.focal_loss, name) == getattr(model.focal_loss, name)
-    for name in ("score_threshold", "top_k", "nms_threshold", "max_detections"):
-        assert getattr(loaded.detection, name) == getattr(model.detection, name)
-    assert loaded.backbone.bn_frozen
 
 
 def test_arguments_that_came_from_numpy_are_saved_too(tmp_path):

@@ -1,4 +1,4 @@
-"""The pyramid is torchvision's, with P6 made from C5."""
+"""The pyramid is torchvision's, with P6 made from C5 or from P5."""
 
 import pytest
 import torch
@@ -10,11 +10,12 @@ from retinanet_lite import PyramidFeatures
 CHANNELS = [24, 32, 48]
 
 
-def theirs_and_ours() -> tuple[FeaturePyramidNetwork, PyramidFeatures]:
+def theirs_and_ours(p6_from: str) -> tuple[FeaturePyramidNetwork, PyramidFeatures]:
     """torchvision's pyramid and ours with the same weights; none of the biases is zero."""
-    # that P6 comes from C5 is told by its input width, which is not the width of P5
-    theirs = FeaturePyramidNetwork(CHANNELS, 16, extra_blocks=LastLevelP6P7(CHANNELS[2], 16))
-    ours = PyramidFeatures(*CHANNELS, feature_size=16)
+    # torchvision is told by P6's input width; without p6_from, ours is to take C5
+    width, arguments = {"C5": (CHANNELS[2], {}), "P5": (16, {"p6_from": "P5"})}[p6_from]
+    theirs = FeaturePyramidNetwork(CHANNELS, 16, extra_blocks=LastLevelP6P7(width, 16))
+    ours = PyramidFeatures(*CHANNELS, feature_size=16, **arguments)
     for p in theirs.parameters():
         torch.nn.init.normal_(p, std=0.1)
     for our_layer, their_layer in pairs(ours, theirs):
@@ -41,17 +42,19 @@ def inputs_for(height: int, width: int) -> list[torch.Tensor]:
     ]
 
 
+@pytest.mark.parametrize("p6_from", ["C5", "P5"])
 @pytest.mark.parametrize("size", [(64, 96), (65, 97), (33, 200), (417, 333), (32, 32)])
-def test_all_five_levels_are_torchvisions(size):
-    theirs, ours = theirs_and_ours()
+def test_all_five_levels_are_torchvisions(size, p6_from):
+    theirs, ours = theirs_and_ours(p6_from)
     inputs = inputs_for(*size)
     expected = theirs(dict(zip(["C3", "C4", "C5"], inputs, strict=True)))
     torch.testing.assert_close(ours(inputs), list(expected.values()))
 
 
+@pytest.mark.parametrize("p6_from", ["C5", "P5"])
 @pytest.mark.parametrize("size", [(64, 96), (65, 97)])
-def test_gradients_are_torchvisions(size):
-    theirs, ours = theirs_and_ours()
+def test_gradients_are_torchvisions(size, p6_from):
+    theirs, ours = theirs_and_ours(p6_from)
     inputs = inputs_for(*size)
     their_levels = theirs(dict(zip(["C3", "C4", "C5"], inputs, strict=True))).values()
     expected = torch.autograd.grad(sum(p.square().sum() for p in their_levels), inputs)
@@ -79,3 +82,9 @@ def test_p3_hears_of_c5_and_p6_hears_of_nothing_else():
         gradients = torch.autograd.grad(level.sum(), inputs, retain_graph=True, allow_unused=True)
         assert gradients[:2] == (None, None)
         assert gradients[2].abs().sum() > 0
+
+
+@pytest.mark.parametrize("source", ["P6", "c5", "", None, 5])
+def test_p6_from_anything_else_is_refused(source):
+    with pytest.raises(ValueError, match=f'p6_from must be "C5" or "P5"; got {source!r}'):
+        PyramidFeatures(*CHANNELS, p6_from=source)

@@ -1,5 +1,7 @@
 """The heads give one row an anchor, in the anchors' order, from the same weights on every level."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch.nn.functional import conv2d, relu
@@ -11,6 +13,7 @@ from torchvision.models.detection.retinanet import (
 from retinanet_lite import ClassificationModel, RegressionModel
 
 A, K = 6, 3  # anchors a cell, classes
+C = 64  # channels of torchvision's heads, which come out of a level as they go in
 
 
 @pytest.fixture(params=["classification", "regression"])
@@ -40,28 +43,62 @@ def test_anchor_a_of_row_i_and_column_j_has_the_row_iwa_plus_ja_plus_a(head):
                     torch.testing.assert_close(actual, torch.stack(expected))
 
 
-def test_classification_is_torchvisions():
-    theirs = RetinaNetClassificationHead(8, A, K)
-    ours = ClassificationModel(8, num_anchors=A, num_classes=K, feature_size=8)
-    compare(theirs, theirs.cls_logits, ours)
+def classification(norm_groups=None):
+    norm = norm_groups and partial(torch.nn.GroupNorm, norm_groups)
+    theirs = RetinaNetClassificationHead(C, A, K, norm_layer=norm)
+    ours = ClassificationModel(C, A, K, feature_size=C, norm_groups=norm_groups)
+    return theirs, theirs.cls_logits, ours
 
 
-def test_regression_is_torchvisions():
-    theirs = RetinaNetRegressionHead(8, A)
-    ours = RegressionModel(8, num_anchors=A, feature_size=8)
-    compare(theirs, theirs.bbox_reg, ours)
+def regression(norm_groups=None):
+    norm = norm_groups and partial(torch.nn.GroupNorm, norm_groups)
+    theirs = RetinaNetRegressionHead(C, A, norm_layer=norm)
+    ours = RegressionModel(C, A, feature_size=C, norm_groups=norm_groups)
+    return theirs, theirs.bbox_reg, ours
 
 
-def compare(theirs, their_output, ours):
+@pytest.mark.parametrize("norm_groups", [None, 32, 1])
+@pytest.mark.parametrize("heads", [classification, regression])
+def test_outputs_and_gradients_are_torchvisions(heads, norm_groups):
     """Same weights, same rows: their head takes all levels at once, ours one after the other."""
+    theirs, their_output, ours = heads(norm_groups)
     for p in theirs.parameters():
-        torch.nn.init.normal_(p, std=0.2)
-    their_convs = [*(block[0] for block in theirs.conv), their_output]
-    our_convs = [ours.conv1, ours.conv2, ours.conv3, ours.conv4, ours.output]
-    for our_conv, their_conv in zip(our_convs, their_convs, strict=True):
-        our_conv.load_state_dict(their_conv.state_dict(), strict=True)
-    levels = [torch.randn(2, 8, h, w) for h, w in ((6, 7), (3, 4), (2, 2), (1, 1))]
-    torch.testing.assert_close(torch.cat([ours(p) for p in levels], dim=1), theirs(levels))
+        torch.nn.init.normal_(p, std=0.1)
+    pairs = [(ours.output, their_output)]
+    for i, block in enumerate(theirs.conv, start=1):
+        pairs.append((getattr(ours, f"conv{i}"), block[0]))
+        if norm_groups:
+            pairs.append((getattr(ours, f"norm{i}"), block[1]))
+    for mine, its in pairs:
+        mine.load_state_dict(its.state_dict(), strict=True)
+    assert sum(len(list(mine.parameters())) for mine, _ in pairs) == len(list(ours.parameters()))
+
+    levels = [torch.randn(2, C, h, w) for h, w in ((6, 7), (3, 4), (2, 2), (1, 1))]
+    expected = theirs(levels)
+    actual = torch.cat([ours(p) for p in levels], dim=1)
+    torch.testing.assert_close(actual, expected)
+    direction = torch.randn_like(expected)
+    for rows in (actual, expected):
+        (rows * direction).sum().backward()
+    for mine, its in pairs:
+        for p, q in zip(mine.parameters(), its.parameters(), strict=True):
+            assert q.grad.any()
+            torch.testing.assert_close(p.grad, q.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_without_norm_groups_a_head_has_its_five_convolutions_and_nothing_else(head):
+    layers = ("conv1", "conv2", "conv3", "conv4", "output")
+    names = {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    assert head.state_dict().keys() == dict(head.named_parameters()).keys() == names
+
+
+@pytest.mark.parametrize("norm_groups", [3, 32, 0, -4])
+def test_groups_that_do_not_divide_the_channels_are_refused(norm_groups):
+    message = f"divide the 16 channels into equal groups; got {norm_groups}"
+    with pytest.raises(ValueError, match=message):
+        RegressionModel(8, feature_size=16, norm_groups=norm_groups)
+    with pytest.raises(ValueError, match=message):
+        ClassificationModel(8, feature_size=16, norm_groups=norm_groups)
 
 
 def test_a_level_in_channels_last_becomes_rows_without_a_copy(head):

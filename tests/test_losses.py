@@ -45,6 +45,7 @@ def expected_losses(
     gamma=2.0,
     beta=1 / 9,
     std=(0.1, 0.1, 0.2, 0.2),
+    box_loss="smooth_l1",
     **matching,
 ) -> dict[str, torch.Tensor]:
     """Both losses of a batch, one number after the other."""
@@ -60,9 +61,14 @@ def expected_losses(
                 is_object = match >= 0 and objects[match][4] == k
                 class_sum += oracles.focal(logits[image, n, k].item(), is_object, alpha, gamma)
             if match >= 0:
-                targets = oracles.encode(anchors[n].tolist(), objects[match], std)
-                for delta, target in zip(deltas[image, n].tolist(), targets, strict=True):
-                    box_sum += oracles.smooth_l1(delta - target, beta) / 4
+                box_sum += expected_box_loss(
+                    box_loss,
+                    deltas[image, n].tolist(),
+                    anchors[n].tolist(),
+                    objects[match],
+                    std,
+                    beta,
+                )
         positives = max(1, sum(match >= 0 for match in matches))
         classification += class_sum / positives / len(annotations)
         regression += box_sum / positives / len(annotations)
@@ -70,6 +76,17 @@ def expected_losses(
         "classification": torch.tensor(classification),
         "regression": torch.tensor(regression),
     }
+
+
+def expected_box_loss(box_loss, deltas, anchor, box, std, beta) -> float:
+    """What one positive anchor adds."""
+    if box_loss == "giou":
+        return 1 - oracles.giou(oracles.decode(anchor, deltas, std), box)
+    targets = oracles.encode(anchor, box, std)
+    differences = [delta - target for delta, target in zip(deltas, targets, strict=True)]
+    if box_loss == "l1":
+        return sum(map(abs, differences))
+    return sum(oracles.smooth_l1(difference, beta) for difference in differences) / 4
 
 
 def matches_of(anchors, objects, **matching) -> list[int]:
@@ -87,6 +104,10 @@ def matches_of(anchors, objects, **matching) -> list[int]:
         {"alpha": 0.6, "gamma": 0.5, "beta": 1.0},
         {"positive": 0.6, "negative": 0.3, "keep_best": False},
         {"gamma": 5.0, "positive": 0.45, "negative": 0.45},
+        {"keep_best": "low_quality"},
+        {"box_loss": "l1"},
+        {"box_loss": "giou"},
+        {"box_loss": "smooth_l1", "beta": 0.5},
     ],
     ids=str,
 )
@@ -141,11 +162,45 @@ def test_an_image_without_objects_teaches_the_background(outputs, anchors, annot
     assert (deltas.grad[0] == 0).all()
 
 
+BOX_LOSSES = pytest.mark.parametrize("box_loss", ["smooth_l1", "l1", "giou"])
+
+
+@BOX_LOSSES
+def test_gradients_are_finite_differences_in_float64(box_loss):
+    box = torch.tensor([8.0, 10.0, 38.0, 34.0], dtype=torch.float64)
+    near = box + 2 * torch.randn(6, 4, dtype=torch.float64)
+    anchors = torch.cat([near, near + 40])  # six positive anchors and six of the background
+    annotations = torch.tensor([[[*box.tolist(), 0.0]]])
+    loss = FocalLoss(box_loss=box_loss).double()
+    logits = torch.zeros(1, 12, 1, dtype=torch.float64)
+    deltas = torch.randn(1, 12, 4, dtype=torch.float64, requires_grad=True)
+
+    def regression(deltas: torch.Tensor) -> torch.Tensor:
+        return loss(logits, deltas, anchors, annotations)["regression"]
+
+    (gradient,) = torch.autograd.grad(regression(deltas), deltas)
+    assert gradient[0].any(dim=1).tolist() == [True] * 6 + [False] * 6
+    assert torch.autograd.gradcheck(regression, deltas)
+
+
+@pytest.mark.parametrize("box_loss", ["L1", "iou", "", None])
+def test_an_unknown_box_loss_is_refused(box_loss):
+    message = f"box_loss must be one of smooth_l1, l1, giou; got {box_loss!r}"
+    with pytest.raises(ValueError, match=message):
+        FocalLoss(box_loss=box_loss)
+
+
+def test_an_unknown_rule_for_the_best_anchors_is_refused(outputs, anchors, annotations):
+    with pytest.raises(ValueError, match='keep_best must be True, False or "low_quality"'):
+        FocalLoss(keep_best="best")(*outputs, anchors, annotations)
+
+
+@BOX_LOSSES
 @pytest.mark.parametrize("rows", [0, 2])
-def test_a_batch_without_any_object_has_no_box_loss(outputs, anchors, rows):
+def test_a_batch_without_any_object_has_no_box_loss(outputs, anchors, rows, box_loss):
     logits, deltas = (output.requires_grad_() for output in outputs)
     annotations = torch.full((2, rows, 5), -1.0)
-    losses = FocalLoss()(logits, deltas, anchors, annotations)
+    losses = FocalLoss(box_loss=box_loss)(logits, deltas, anchors, annotations)
     sum(losses.values()).backward()  # no box loss, and yet a graph to go back through
     assert losses["regression"] == 0
     expected = expected_losses(logits, deltas, anchors, annotations)["classification"]
@@ -184,14 +239,16 @@ def test_500_objects_in_an_image_are_the_loops():
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_under_autocast_the_losses_are_float32(outputs, anchors, annotations):
+@BOX_LOSSES
+def test_under_autocast_the_losses_are_float32(outputs, anchors, annotations, box_loss):
+    loss = FocalLoss(box_loss=box_loss)
     low = [output.bfloat16() for output in outputs]
-    expected = FocalLoss()(*(output.float() for output in low), anchors, annotations)
+    expected = loss(*(output.float() for output in low), anchors, annotations)
     with torch.autocast("cpu", torch.bfloat16):
-        actual = FocalLoss()(*low, anchors, annotations)
-    assert {loss.dtype for loss in actual.values()} == {torch.float32}
+        actual = loss(*low, anchors, annotations)
+    assert {value.dtype for value in actual.values()} == {torch.float32}
     torch.testing.assert_close(actual, expected)  # nothing inside was rounded to bfloat16
-    whole = FocalLoss()(*outputs, anchors, annotations)
+    whole = loss(*outputs, anchors, annotations)
     torch.testing.assert_close(actual, whole, rtol=0.01, atol=0.01)
 
 
@@ -200,8 +257,10 @@ def test_float64_outputs_have_float64_losses(outputs, anchors, annotations):
     assert {loss.dtype for loss in losses.values()} == {torch.float64}
 
 
-def test_boxes_are_learned_by_the_transform_that_was_given(outputs, anchors, annotations):
-    unit = FocalLoss(box_transform=BBoxTransform(std=(1.0, 1.0, 1.0, 1.0)))
+@BOX_LOSSES
+def test_boxes_are_learned_by_the_transform_that_was_given(outputs, anchors, annotations, box_loss):
+    std = (1.0, 1.0, 1.0, 1.0)
+    unit = FocalLoss(box_loss=box_loss, box_transform=BBoxTransform(std=std))
     actual = unit(*outputs, anchors, annotations)
-    expected = expected_losses(*outputs, anchors, annotations, std=(1.0, 1.0, 1.0, 1.0))
+    expected = expected_losses(*outputs, anchors, annotations, std=std, box_loss=box_loss)
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)

@@ -27,12 +27,62 @@ def test_without_keeping_the_best_it_is_torchvisions_matcher(positive, negative)
     assert -1 in actual and actual.max() > 0  # both kinds occur
 
 
-@pytest.mark.parametrize("keep_best", [True, False])
+@pytest.mark.parametrize("keep_best", [True, False, "low_quality"])
 @pytest.mark.parametrize("objects", [1, 3, 40])
 def test_a_plain_loop_finds_the_same(objects, keep_best):
     anchors, boxes = boxes_of(60), boxes_of(objects)
     expected = oracles.match(box_iou(anchors, boxes).tolist(), keep_best=keep_best)
     assert match_anchors(anchors, boxes, keep_best=keep_best).tolist() == expected
+
+
+def on_a_grid(count: int) -> torch.Tensor:
+    """Boxes of a few sizes at a few places: many overlaps are equal."""
+    corner = torch.randint(0, 8, (count, 2)) * 6.0
+    return torch.cat([corner, corner + torch.randint(1, 4, (count, 2)) * 8.0], dim=1)
+
+
+def torchvisions(anchors: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """The rule by which torchvision's RetinaNet is trained."""
+    return Matcher(0.5, 0.4, allow_low_quality_matches=True)(box_iou(boxes, anchors))
+
+
+@pytest.mark.parametrize("objects", [1, 12, 500])
+@pytest.mark.parametrize("make", [boxes_of, on_a_grid])
+def test_low_quality_keeps_what_torchvision_keeps(make, objects):
+    anchors, boxes = make(150), make(objects)
+    assert box_iou(anchors, boxes).amax(dim=0).min() > 0  # no object that no anchor touches
+    expected = torchvisions(anchors, boxes)
+    actual = match_anchors(anchors, boxes, keep_best="low_quality")
+    assert actual.dtype == torch.int64
+    assert actual.tolist() == expected.tolist()
+
+
+def test_low_quality_keeps_every_anchor_that_is_equally_an_objects_best():
+    anchors = torch.tensor([[x, 0.0, x + 10, 10.0] for x in (0.0, 2.0, 50.0)])
+    between = torch.tensor([[5.0, 0.0, 7.0, 10.0]])  # IoU 0.2 with the first two
+    assert match_anchors(anchors, between, keep_best="low_quality").tolist() == [0, 0, -1]
+    assert torchvisions(anchors, between).tolist() == [0, 0, -1]
+
+
+def test_low_quality_leaves_a_best_anchor_to_the_object_that_it_overlaps_most():
+    anchor = torch.tensor([[0.0, 0.0, 10.0, 10.0]])
+    boxes = torch.tensor([[0.0, 0.0, 2.0, 10.0], [0.0, 0.0, 3.0, 10.0]])  # IoU 0.2 and 0.3
+    assert match_anchors(anchor, boxes, keep_best="low_quality").tolist() == [1]
+    anchors = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 1.0, 10.0, 11.0]])
+    large, thin = [0.0, 1.0, 10.0, 11.0], [0.0, 0.0, 10.0, 1.0]
+    boxes = torch.tensor([large, thin])  # thin touches the first anchor alone, IoU 0.1
+    assert match_anchors(anchors, boxes, keep_best="low_quality").tolist() == [0, 0]
+
+
+def test_low_quality_keeps_nothing_for_an_object_that_no_anchor_touches():
+    anchors, boxes = boxes_of(150), boxes_of(5)
+    far = torch.tensor([[5000.0, 5000.0, 5010.0, 5010.0]])
+    expected = torchvisions(anchors, boxes)
+    assert (expected < 0).any()
+    actual = match_anchors(anchors, torch.cat([boxes, far]), keep_best="low_quality")
+    assert actual.tolist() == expected.tolist()
+    # to torchvision all anchors are equally its best, with IoU 0: not one learns the background
+    assert (torchvisions(anchors, torch.cat([boxes, far])) >= 0).all()
 
 
 def test_in_a_scene_every_object_keeps_its_best_anchor():
@@ -107,3 +157,11 @@ def test_500_objects_are_matched_as_in_a_loop():
 def test_impossible_thresholds_are_refused(positive, negative):
     with pytest.raises(ValueError, match="0 ≤ negative ≤ positive ≤ 1; got negative="):
         match_anchors(boxes_of(3), boxes_of(1), positive, negative)
+
+
+@pytest.mark.parametrize("keep_best", ["best", "True", "", None, 2])
+@pytest.mark.parametrize("objects", [0, 2])
+def test_an_unknown_rule_for_the_best_anchors_is_refused(keep_best, objects):
+    message = f'keep_best must be True, False or "low_quality"; got {keep_best!r}'
+    with pytest.raises(ValueError, match=message):
+        match_anchors(boxes_of(3), boxes_of(objects), keep_best=keep_best)

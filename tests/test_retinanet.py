@@ -159,6 +159,15 @@ def test_other_anchors_loss_and_thresholds_take_the_place_of_the_default(make_ti
     assert [len(d["scores"]) for d in model(images)] == [4, 4]
 
 
+def test_what_others_do_differently_reaches_its_parts(make_tiny):
+    model = make_tiny(p6_from="P5", norm_groups=8, bn_eps=0.1)
+    assert model.fpn.p6.in_channels == model.fpn.output5.out_channels
+    modules = list(model.modules())
+    norms = [module for module in modules if isinstance(module, torch.nn.GroupNorm)]
+    assert [norm.num_groups for norm in norms] == [8] * 2 * 4
+    assert {m.eps for m in modules if isinstance(m, torch.nn.BatchNorm2d)} == {0.1}
+
+
 @pytest.mark.parametrize(
     ("build", "blocks"),
     [

@@ -4,6 +4,7 @@ import json
 import math
 import multiprocessing
 import random
+import shutil
 import time
 from dataclasses import replace
 
@@ -420,6 +421,24 @@ def test_a_training_that_is_done_stays_as_it_is(unbroken):
     assert str(again) == str(log)
     assert files(folder) == before
     assert not detector.model.training
+
+
+def test_a_training_of_an_older_package_which_wrote_fewer_settings_goes_on(unbroken, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(unbroken[0], folder)
+    last = torch.load(folder / "last.pt", weights_only=True)
+    for name in ("p6_from", "norm_groups", "bn_eps", "frozen"):
+        del last["about"][name]
+    for part, names in {
+        "anchors": ("levels", "offset", "rounded", "floor_strides"),
+        "focal_loss": ("box_loss",),
+        "detection": ("keep_empty",),
+    }.items():
+        for name in names:
+            del last["about"][part][name]
+    torch.save(last, folder / "last.pt")
+    detector, _ = train(folder)
+    assert_same_weights(detector.model.state_dict(), unbroken[1])
 
 
 def wider() -> Detector:
