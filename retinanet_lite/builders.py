@@ -47,6 +47,7 @@ def retinanet_resnet50(
     """
     if weights is None:
         return over("resnet50", num_classes, weights_backbone, arguments)
+    labels = real_labels(weights)
     if weights_backbone is not None:
         raise ValueError(f"weights={weights!r} has a backbone already; drop weights_backbone")
     if num_classes not in (None, 80, 91):
@@ -56,7 +57,7 @@ def retinanet_resnet50(
             f"retinanet_resnet50(weights={weights!r}), {num_classes})."
         )
     model = load_coco(weights, **arguments)
-    return keep_classes(model, real_labels(weights)) if num_classes == 80 else model
+    return keep_classes(model, labels) if num_classes == 80 else model
 
 
 def retinanet_resnet101(

@@ -1,9 +1,9 @@
 """Checkpoints of others: how they call their parameters, and what can be wrong with a file."""
 
+import argparse
 import os
-import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 STAGES = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 HEADS = ("classification", "regression")
+UNKNOWN = "? "  # before a name that is not one of theirs
 SHOWN = 5  # names that an error lists before it counts the others
 
 Source = Mapping[str, Tensor] | str | os.PathLike
@@ -30,17 +31,17 @@ class Names:
     modules: Mapping[str, str]
 
     def theirs(self, key: str) -> str:
-        """Their name of a parameter; one of a module that we do not have stays as it is."""
-        return rename(key, self.modules)
+        """Their name of one of our parameters; a name that `to_ours` did not know as it was."""
+        return rename(key, self.modules) or key.removeprefix(UNKNOWN)
 
     def to_theirs(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """A state dict in their names."""
-        return {self.theirs(key): value for key, value in state.items()}
+        return renamed(state, self.theirs)
 
     def to_ours(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A state dict in our names."""
+        """A state dict in our names. Names that are not theirs are marked: they may be ours."""
         modules = {theirs: ours for ours, theirs in self.modules.items()}
-        return {rename(key, modules): value for key, value in state.items()}
+        return renamed(state, lambda key: rename(key, modules) or UNKNOWN + key)
 
     def check(self, state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
         """Raise ValueError unless a state dict has just the names and shapes of a model's."""
@@ -62,13 +63,22 @@ class Names:
 
 
 def rename(key: str, modules: Mapping[str, str]) -> str:
-    """The name of a parameter whose module is called otherwise."""
+    """The name of a parameter by its module's new name; "" if its module is not among them."""
     parts = key.split(".")
     for length in range(len(parts) - 1, 0, -1):
         module = ".".join(parts[:length])
         if module in modules:
             return ".".join([modules[module], *parts[length:]])
-    return key
+    return ""
+
+
+def renamed(state: Mapping[str, Tensor], new_name: Callable[[str], str]) -> dict[str, Tensor]:
+    """A state dict in other names, no two of which may become one."""
+    old_names: dict[str, str] = {}
+    for key in state:
+        if (first := old_names.setdefault(new_name(key), key)) != key:
+            raise ValueError(f"the checkpoint has one parameter under two names, {first} and {key}")
+    return {new: state[old] for new, old in old_names.items()}
 
 
 def listed(names: list[str]) -> str:
@@ -117,7 +127,7 @@ def torchvisions_names_of_today(state: Mapping[str, Tensor]) -> dict[str, Tensor
             key,
         )
 
-    return {of_today(key): value for key, value in state.items()}
+    return renamed(state, of_today)
 
 
 def read_state(source: Source) -> dict[str, Tensor]:
@@ -139,37 +149,48 @@ def read_state(source: Source) -> dict[str, Tensor]:
             f"a checkpoint is a state dict, names with tensors; got a {type(source).__name__}. "
             f"Of a model: model.state_dict()."
         )
-    other = [key for key, value in source.items() if not isinstance(value, Tensor)]
+    other = [str(key) for key, value in source.items() if not is_plain(value)]
     if other or not source:
         raise ValueError(
-            f"a checkpoint is a state dict, names with tensors; got "
+            f"a checkpoint is a state dict, names with dense tensors; got "
             f"{f'other values under {listed(other)}' if source else 'an empty one'}. Give the part "
             f"that holds the parameters."
         )
-    return {str(key).removeprefix("module."): value for key, value in source.items()}
+    return renamed(
+        {str(key): value for key, value in source.items()},
+        lambda key: key.removeprefix("module."),
+    )
+
+
+def is_plain(value: object) -> bool:
+    """Whether it is a tensor with a value for each entry."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and not (value.is_meta or value.is_quantized or value.is_nested)
+    )
 
 
 def load(path: str | os.PathLike) -> object:
-    """What is in a file; nothing in it is run."""
+    """What is in a file; nothing in it is run.
+
+    Beside tensors it may hold an `argparse.Namespace`, which is no more than values by name:
+    torchvision's own training keeps its options so.
+    """
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error):  # a class is named that is no tensor's
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # files fail in a dozen ways, each with a page of advice
+        if refused := re.search(r"GLOBAL ((?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*) was not", str(error)):
             raise ValueError(
-                f"{path} holds a whole pickled model, which could run anything when it is loaded. "
-                f"Where you trust it and have its code, save the parameters alone: "
-                f'torch.save(torch.load("{path}", weights_only=False).state_dict(), "state.pt"), '
-                f"and give that file."
+                f"{path} can't be read: it holds a {refused[1]}, perhaps a whole pickled model, "
+                f"and loading that could run anything. Where you trust it and have its code, save "
+                f'the parameters alone, torch.save(torch.load("{path}", weights_only=False)'
+                f'.state_dict(), "state.pt"), and give that file.'
             ) from error
-        raise damaged(path) from error
-    except Exception as error:  # other files fail in a dozen ways, each with a page of advice
-        raise damaged(path) from error
-
-
-def damaged(path: str | os.PathLike) -> ValueError:
-    return ValueError(
-        f"{path} can't be read: it is damaged, perhaps a download that broke off, or no file that "
-        f"PyTorch wrote. Fetch it anew."
-    )
+        raise ValueError(
+            f"{path} can't be read: it is damaged, perhaps a download that broke off, or no file "
+            f"that PyTorch wrote. Fetch it anew."
+        ) from error

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
+from torch import Tensor
 
 from .retinanet import RetinaNet, initialize_classes
 
@@ -27,7 +28,7 @@ def replace_classes(model: RetinaNet, num_classes: int, prior: float = 0.01) -> 
 
 
 @torch.no_grad()
-def keep_classes(model: RetinaNet, labels: Sequence[int]) -> RetinaNet:
+def keep_classes(model: RetinaNet, labels: Sequence[int] | Tensor) -> RetinaNet:
     """A copy of a model that knows only some of its classes.
 
     Args:
@@ -37,7 +38,7 @@ def keep_classes(model: RetinaNet, labels: Sequence[int]) -> RetinaNet:
     Raises:
         ValueError: a label is not one of the model's, or there twice.
     """
-    labels = list(labels)
+    labels = labels.tolist() if isinstance(labels, Tensor) else list(labels)
     known = range(model.num_classes)
     if not labels or len(set(labels)) < len(labels) or not set(labels) <= set(known):
         raise ValueError(
@@ -47,7 +48,7 @@ def keep_classes(model: RetinaNet, labels: Sequence[int]) -> RetinaNet:
     output = change_output(new, len(labels))
     for mine, its in ((output.weight, old.weight), (output.bias, old.bias)):
         per_class = its.unflatten(0, (-1, model.num_classes))  # [A, K, ...]
-        mine.copy_(per_class[:, labels].flatten(0, 1))  # [A · len(labels), ...]
+        mine.copy_(per_class[:, torch.tensor(labels)].flatten(0, 1))  # [A · len(labels), ...]
     return new
 
 

@@ -112,9 +112,7 @@ class RetinaNet(nn.Module):
     def freeze_bn(self, frozen: bool = True) -> None:
         """Freeze the backbone's batch norm so that `train()` keeps it frozen, or let it learn."""
         self.backbone.freeze_bn(frozen)
-        for part in self.frozen:
-            self.get_submodule(part).requires_grad_(False)
-        self.train(self.training)
+        self._hold_frozen_parts()
 
     def freeze(self, *parts: str) -> None:
         """These parts do not learn, also after `train()`; those of an earlier call do again.
@@ -142,7 +140,14 @@ class RetinaNet(nn.Module):
         for part in self.frozen:
             modules[part].requires_grad_(True)
         self.frozen = parts
-        self.freeze_bn(self.backbone.bn_frozen)
+        if self.backbone.bn_frozen:
+            self.backbone.freeze_bn()
+        self._hold_frozen_parts()
+
+    def _hold_frozen_parts(self) -> None:
+        for part in self.frozen:
+            self.get_submodule(part).requires_grad_(False)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> "RetinaNet":
         super().train(mode)

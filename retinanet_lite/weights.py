@@ -4,7 +4,6 @@ A loaded detector gives what its source gives: beside the parameters it gets the
 with them, see variants.py.
 """
 
-import pickle
 import warnings
 
 import torch
@@ -20,8 +19,10 @@ from .backbone import RESNETS, BasicBlock, Bottleneck, ResNet
 from .checkpoints import (
     PYTORCH_RETINANET,
     TORCHVISION,
+    UNKNOWN,
     Names,
     Source,
+    listed,
     read_state,
     torchvisions_names_of_today,
 )
@@ -140,11 +141,24 @@ def read_network(state: dict[str, Tensor], names: Names) -> dict:
         "regression_model.output.weight",
         "classification_model.output.weight",
     ]
-    missing = [names.theirs(key) for key in needed if key not in state or state[key].dim() != 4]
+    missing = [names.theirs(key) for key in needed if key not in state]
+    if UNKNOWN + needed[-1] in state:
+        raise ValueError(
+            f"the checkpoint has the names of this package, such as {needed[-1]}, and not those of "
+            f"{names.kind}. Make the model that it is of, and give it to model.load_state_dict."
+        )
     if missing:
         raise ValueError(
             f"the checkpoint is not of {names.kind}: there is no {', '.join(missing)}. It has "
-            f"{', '.join(map(names.theirs, list(state)[:3]))}, …"
+            f"{listed(list(map(names.theirs, state)))}"
+        )
+    shapes = {names.theirs(key): list(state[key].shape) for key in needed}
+    impossible = [f"{key} {s}" for key, s in shapes.items() if len(s) != 4 or 0 in s]
+    if not impossible and len(state[needed[-1]]) < anchors_of(state):
+        impossible = [f"{key} {shapes[key]}" for key in list(shapes)[-2:]]
+    if impossible:
+        raise ValueError(
+            f"the checkpoint does not fit {names.kind}: no network has {', '.join(impossible)}"
         )
     features, c5 = state["fpn.lateral5.weight"].shape[:2]
     stages = [
@@ -246,11 +260,8 @@ def load_coco(name: str = "coco", **changes) -> RetinaNet:
     Raises:
         ConnectionError: if they can't be downloaded, or are damaged.
     """
-    state = download(
-        published(name),
-        f"torchvision's {name} weights",
-        "take the package's own small detector, Detector.load(retinanet_lite.pretrained.SHAPES)",
-    )
+    instead = "take the package's own small detector, retinanet_lite.pretrained.SHAPES"
+    state = download(published(name), f"torchvision's {name} weights", instead)
     version = "v2" if name == "coco_v2" else "v1"
     return from_torchvision(state, 91, version, **changes)
 
@@ -285,16 +296,24 @@ def load_imagenet(backbone: ResNet, name: str = "IMAGENET1K_V1") -> None:
     what = f"the ImageNet weights of {names[shape]}"
     state = download(choices[name], what, "train from random weights")
     # the classifier of the thousand classes is not part of a backbone
-    backbone.load_state_dict({k: v for k, v in state.items() if not k.startswith("fc.")})
+    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    Names(f"torchvision's {names[shape]}", {}).check(state, backbone.state_dict())
+    backbone.load_state_dict(state)
 
 
 def download(weights: WeightsEnum, what: str, instead: str) -> dict[str, Tensor]:
     """The parameters of published weights, from PyTorch's folder or from their address."""
     try:
-        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
-    # half a file came, or lies there: RuntimeError, EOFError, UnpicklingError
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        found = weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        return read_state(found)
+    except Exception as error:  # a damaged file fails in a dozen ways, with a page of advice each
+        why = "could not be downloaded" if isinstance(error, OSError) else "are damaged"
         raise ConnectionError(
-            f"{what} could not be downloaded ({error}). Without a network, fetch {weights.url} "
-            f"elsewhere and put it into {torch.hub.get_dir()}/checkpoints; or {instead}."
+            f"{what} {why} ({first_line(error)}). Fetch {weights.url} elsewhere and put it into "
+            f"{torch.hub.get_dir()}/checkpoints; or {instead}."
         ) from error
+
+
+def first_line(error: Exception) -> str:
+    """What an error says first, or else its kind."""
+    return (str(error).splitlines() or [""])[0] or type(error).__name__

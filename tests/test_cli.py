@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from urllib.error import URLError
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from conftest import tiny_retinanet
 from PIL import Image
 from test_folders import HEIGHT, WIDTH, annotation, draw, voc_xml, write
 
-from retinanet_lite import Detector, Recipe, commands
+from retinanet_lite import Anchors, Detector, Recipe, commands
 from retinanet_lite.cli import main, make_parser
 from retinanet_lite.coverage import anchor_coverage
 from retinanet_lite.data.folders import CocoFolder, VocFolder
@@ -21,6 +22,7 @@ from retinanet_lite.data.images import read_image
 from retinanet_lite.data.scenes import ShapesDataset, test_scenes
 from retinanet_lite.data.shapes import walkthrough_scene
 from retinanet_lite.evaluation import coco_report
+from retinanet_lite.weights import COCO
 
 COMMANDS = ("train", "evaluate", "detect", "anchors", "trace")
 QUICK = ["--steps", "3", "--batch-size", "2", "--features", "8", "--device", "cpu"]
@@ -298,6 +300,215 @@ def test_impossible_options_are_errors(capsys, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+# ── train, from a trained detector ──
+
+
+START = ["--steps", "2", "--batch-size", "2", "--device", "cpu"]
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """The detectors that trainings start with; nothing is trained."""
+    detectors = []
+
+    def fit(detector, *_):
+        detectors.append(detector)
+        return [{"step": 1}]
+
+    monkeypatch.setattr(commands, "fit", fit)
+    return detectors
+
+
+def differing(model: torch.nn.Module, other: torch.nn.Module) -> set[str]:
+    state = other.state_dict()
+    return {key for key, value in model.state_dict().items() if not torch.equal(value, state[key])}
+
+
+def test_a_training_starts_with_the_rows_of_the_classes_that_its_start_knows(
+    voc, tmp_path, started
+):
+    names = ("bird", "dog", "cow", "cat")
+    file = saved(tmp_path / "animals.pt", names, size=(80, 200))
+    assert main(["train", *START, "--voc", str(voc), "--start", str(file)]) == 0
+    (detector,) = started
+    assert detector.classes == ("cat", "dog") and detector.size == (80, 200)
+    old = Detector.load(file).model
+    assert detector.model.num_classes == 2
+    for part in ("weight", "bias"):
+        new = getattr(detector.model.classification_model.output, part)
+        known = getattr(old.classification_model.output, part)
+        for anchor in range(9):
+            for label, name in enumerate(detector.classes):
+                old_row = known[anchor * 4 + names.index(name)]
+                assert torch.equal(new[anchor * 2 + label], old_row)
+    for part in ("backbone", "fpn", "regression_model"):
+        assert not differing(detector.model.get_submodule(part), old.get_submodule(part))
+
+
+def test_a_training_of_a_class_that_its_start_does_not_know_starts_with_a_new_output(
+    voc, tmp_path, started
+):
+    file = saved(tmp_path / "animals.pt", ("cat", "bird", "cow"))
+    assert main(["train", *START, "--voc", str(voc), "--start", str(file)]) == 0
+    (detector,) = started
+    old = Detector.load(file).model
+    assert detector.classes == ("cat", "dog") and detector.size is None
+    with torch.no_grad():
+        logits = detector.model.predict(torch.randn(1, 3, 64, 64))[0]
+    torch.testing.assert_close(logits.sigmoid(), torch.full_like(logits, 0.01))
+    output = ("classification_model.output.weight", "classification_model.output.bias")
+    state = {k: v for k, v in detector.model.state_dict().items() if k not in output}
+    assert all(torch.equal(value, old.state_dict()[key]) for key, value in state.items())
+
+
+def test_a_start_keeps_its_network_and_settings(voc, tmp_path, started):
+    model = tiny_retinanet(
+        2, p6_from="P5", bn_eps=1e-3, anchors=Anchors(ratios=(0.4, 1.0), size=3.0), freeze_bn=False
+    )
+    start = Detector(model, ("dog", "cat"), (80, 200))
+    start.save(tmp_path / "a.pt")
+    assert main(["train", *START, "--voc", str(voc), "--start", str(tmp_path / "a.pt")]) == 0
+    assert {**started[0].about(), "classes": ["dog", "cat"]} == start.about()
+
+
+def test_size_and_frozen_batch_norm_of_a_start_may_be_changed(voc, pets_file, started):
+    command = ["train", *START, "--voc", str(voc), "--start", str(pets_file)]
+    assert main([*command, "--size", "64", "96", "--no-freeze-bn"]) == 0
+    assert main([*command, "--freeze-bn"]) == 0
+    changed, same = started
+    assert changed.size == (64, 96) and not changed.model.backbone.bn_frozen
+    assert same.size == (80, 200) and same.model.backbone.bn_frozen
+
+
+@pytest.mark.parametrize("name", ["coco", "coco_v2"])
+def test_a_training_starts_from_cocos_detector_by_name(voc, started, monkeypatch, name):
+    monkeypatch.setattr(commands, "coco_detector", small_coco(asked := []))
+    assert main(["train", *START, "--voc", str(voc), "--start", name]) == 0
+    (detector,) = started
+    assert asked == [name]
+    assert detector.classes == ("cat", "dog") and detector.size == (96, 128)
+    old = small_coco([])(name).model.classification_model.output.bias
+    rows = [anchor * 4 + row for anchor in range(9) for row in (1, 2)]
+    assert torch.equal(detector.model.classification_model.output.bias, old[rows])
+
+
+def small_coco(asked: list[str]):
+    """Takes the place of `coco_detector`: a small one, of four classes."""
+
+    def coco_detector(name: str) -> Detector:
+        asked.append(name)
+        torch.manual_seed(3)
+        model = tiny_retinanet(4)
+        torch.nn.init.normal_(model.classification_model.output.weight, std=0.05)
+        torch.nn.init.normal_(model.classification_model.output.bias)
+        return Detector(model, ("person", "cat", "dog", "toothbrush"), (96, 128))
+
+    return coco_detector
+
+
+def test_a_started_training_learns_and_goes_on(voc, pets_file, tmp_path, capsys):
+    out = tmp_path / "run"
+    command = ["train", *START, "--voc", str(voc), "--start", str(pets_file), "--out", str(out)]
+    frozen = ["--freeze", "backbone", "fpn.p7"]
+    assert main([*command, *frozen]) == 0
+    log = (out / "log.jsonl").read_text()
+    learned, old = (Detector.load(file).model for file in (out / "best.pt", pets_file))
+    assert learned.frozen == ("backbone", "fpn.p7")
+    for part in learned.frozen:
+        assert not differing(learned.get_submodule(part), old.get_submodule(part))
+    assert differing(learned, old) >= {"fpn.p6.weight", "classification_model.output.weight"}
+
+    assert main([*command, *frozen]) == 0
+    assert (out / "log.jsonl").read_text() == log
+    capsys.readouterr()
+    told = fails(capsys, *command, "--freeze", "backbone")
+    assert "differs in frozen (['backbone', 'fpn.p7'] there, ['backbone'] here)" in told
+
+
+def test_parts_of_a_new_network_are_frozen_too(started):
+    assert main(["train", *QUICK, "--freeze", "backbone.conv1", "fpn"]) == 0
+    model = started[0].model
+    assert model.frozen == ("backbone.conv1", "fpn")
+    assert (
+        not model.fpn.p6.weight.requires_grad
+        and model.backbone.layer1[0].conv1.weight.requires_grad
+    )
+
+
+@pytest.mark.parametrize(
+    "options, named",
+    [
+        (["--backbone", "resnet18"], ["--backbone"]),
+        (["--features", "128"], ["--features"]),
+        (["--anchor-size", "3"], ["--anchor-size"]),
+        (["--anchor-ratios", "1"], ["--anchor-ratios"]),
+        (["--imagenet"], ["--imagenet"]),
+        (["--imagenet", "--features", "8"], ["--features", "--imagenet"]),
+    ],
+)
+def test_a_start_decides_the_network_alone(voc, pets_file, started, capsys, options, named):
+    told = fails(capsys, "train", *START, "--voc", voc, "--start", pets_file, *options)
+    assert told.endswith(f"decides the network: leave out {', '.join(named)}\n")
+    assert not started
+
+
+@pytest.mark.parametrize("start", ["missing.pt", "folder", "text.pt", "state.pt", "module.pt"])
+def test_a_start_that_is_no_detector_is_an_error(voc, tmp_path, capsys, start):
+    (tmp_path / "folder").mkdir()
+    write(tmp_path / "text.pt", "?")
+    torch.save(tiny_retinanet().state_dict(), tmp_path / "state.pt")
+    torch.save(tiny_retinanet(), tmp_path / "module.pt")
+    out = ["--out", tmp_path / "run"]
+    told = fails(capsys, "train", *START, *out, "--voc", voc, "--start", tmp_path / start)
+    assert start in told
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "parts, message",
+    [
+        (["layer1"], "no parameters in 'layer1'. Its parts are backbone, backbone.conv1"),
+        (["backbone", "fpn", "regression_model", "classification_model"], "every part"),
+    ],
+)
+def test_parts_that_can_not_be_frozen_are_an_error(tmp_path, capsys, parts, message):
+    out = tmp_path / "run"
+    assert message in fails(capsys, "train", *QUICK, "--out", out, "--freeze", *parts)
+    assert not out.exists()
+
+
+def test_freezing_nothing_is_misuse(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["train", "--freeze"])
+    assert stop.value.code == 2
+    assert "expected at least one argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [None, b"<html>404: not found</html>"])
+@pytest.mark.parametrize(
+    "name, command",
+    [("coco", ["train", "--start"]), ("coco_v2", ["detect", "--detector"])],
+)
+def test_without_network_or_with_a_damaged_file_cocos_is_an_error(
+    tmp_path, monkeypatch, capsys, command, content, name
+):
+    """One line that says which file is to be where."""
+
+    def no_network(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", no_network)
+    url = COCO[name].url
+    if content is not None:
+        file = tmp_path / "checkpoints" / url.rsplit("/", 1)[1]
+        file.parent.mkdir()
+        file.write_bytes(content)
+    told = fails(capsys, *command, name, "--out", tmp_path / "out")
+    assert url in told and str(tmp_path / "checkpoints") in told
+    assert not (tmp_path / "out").exists()
+
+
 # ── evaluate ──
 
 
@@ -351,6 +562,36 @@ def test_classes_that_a_folder_does_not_have_are_an_error(shapes_file, coco, cap
     assert "has no category 'disc'; it has cat, dog" in text
 
 
+@pytest.fixture
+def cocos_pets(monkeypatch):
+    """coco_detector gives a small detector, of classes that the COCO folder has."""
+    detector = small_coco([])("coco")
+    monkeypatch.setattr(commands, "coco_detector", lambda name: detector)
+    return detector
+
+
+def test_cocos_detector_is_measured_by_name(cocos_pets, tmp_path, coco, capsys):
+    content = json.loads(Path(coco[1]).read_text())
+    content["categories"] += [{"id": 1, "name": "person"}, {"id": 90, "name": "toothbrush"}]
+    write(Path(coco[1]), json.dumps(content))
+    file = tmp_path / "a.json"
+    assert main(["evaluate", "--detector", "coco", "--coco", *coco, "--json", str(file)]) == 0
+    assert "2 images, 2 objects" in capsys.readouterr().out
+    numbers = strict_json(file)
+    assert set(numbers["classes"]) == set(cocos_pets.classes)
+    dataset = CocoFolder(*coco, classes=cocos_pets.classes)
+    targets = [target for _, target in dataset]
+    detections = [cocos_pets([image])[0] for image, _ in dataset]
+    expected = coco_report(detections, targets, cocos_pets.classes).metrics
+    assert numbers["metrics"]["AR100"] == pytest.approx(expected["AR100"])
+
+
+def test_cocos_detector_is_not_measured_on_drawn_scenes(cocos_pets, capsys):
+    text = fails(capsys, "evaluate", "--detector", "coco")
+    assert "coco knows person, cat, dog, toothbrush, which no drawn scene shows" in text
+    assert "--voc or --coco" in text
+
+
 # ── detect ──
 
 
@@ -388,6 +629,21 @@ def test_boxes_are_in_the_files_pixels(pets_file, tmp_path):
         assert max(detection["box"][0::2]) <= WIDTH and max(detection["box"][1::2]) <= HEIGHT
     picture = read_image(out / result["picture"])
     assert picture.shape == (3, HEIGHT, WIDTH) and not torch.equal(picture, read_image(file))
+
+
+def test_cocos_detector_looks_by_name_and_tells_names(tmp_path, monkeypatch):
+    monkeypatch.setattr(commands, "coco_detector", small_coco(asked := []))
+    file, out = tmp_path / "a.png", tmp_path / "out"
+    draw(file)
+    command = ["detect", str(file), "--detector", "coco_v2", "--out", str(out)]
+    assert main([*command, "--score", "0.6"]) == 0
+    assert asked == ["coco_v2"]
+    (result,) = detected(out)
+    detector = small_coco([])("coco_v2")
+    found = detector([read_image(file)])[0]
+    expected = [detector.classes[i] for i in found["labels"][found["scores"] >= 0.6]]
+    assert len(set(expected)) > 1
+    assert [d["class"] for d in result["detections"]] == expected
 
 
 def test_an_image_in_which_nothing_is_found_is_its_own_picture(pets_file, tmp_path, capsys):

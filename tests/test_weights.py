@@ -75,6 +75,61 @@ def test_half_a_download_is_told_too(checkpoints):
         load_imagenet(ResNet(BasicBlock, [2, 2, 2, 2]))
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"hello world",
+        b"<html>404: not found</html>",
+        b"\x80\x02.",
+        b"GM_",
+        b"U\x8cg",
+    ],
+)
+def test_a_file_that_pytorch_did_not_write_is_told_in_a_line(checkpoints, content):
+    checkpoints.mkdir()
+    (checkpoints / file_of("resnet18")).write_bytes(content)
+    with pytest.raises(ConnectionError, match="resnet18-.* elsewhere") as error:
+        load_imagenet(ResNet(BasicBlock, [2, 2, 2, 2]))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        lambda: [1],
+        lambda: torch.zeros(3),
+        lambda: {"a": 1},
+        lambda: torch.nn.Linear(2, 2),
+        lambda: torch.nn.Linear(2, 2).state_dict(),
+        lambda: ResNet(BasicBlock, [1, 1, 1, 1]).state_dict(),
+    ],
+    ids=["list", "tensor", "dictionary", "model", "other parameters", "another ResNet"],
+)
+def test_a_file_that_holds_something_else_is_told_in_a_line(checkpoints, content):
+    checkpoints.mkdir()
+    torch.save(content(), checkpoints / file_of("resnet18"))
+    backbone = ResNet(BasicBlock, [2, 2, 2, 2])
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    with pytest.raises((ConnectionError, ValueError), match="resnet18") as error:
+        load_imagenet(backbone)
+    assert "\n" not in str(error.value)
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    "backbone, name, choices",
+    [
+        ((BasicBlock, [2, 2, 2, 2]), "IMAGENET1K_V2", "resnet18 are IMAGENET1K_V1"),
+        ((Bottleneck, [3, 4, 6, 3]), "COCO_V1", "resnet50 are IMAGENET1K_V1, IMAGENET1K_V2"),
+    ],
+)
+def test_weights_that_torchvision_does_not_have_are_told(checkpoints, backbone, name, choices):
+    with pytest.raises(ValueError, match=f"{choices}.* got '{name}'"):
+        load_imagenet(ResNet(*backbone), name)
+    assert not checkpoints.exists()
+
+
 def test_a_backbone_that_torchvision_does_not_have_is_named(checkpoints):
     with pytest.raises(ValueError, match=r"resnet18, .*none for BasicBlock .*\[1, 1, 1, 1\]"):
         load_imagenet(ResNet(BasicBlock, [1, 1, 1, 1]))
