@@ -27,7 +27,16 @@ NETWORK = (  # arguments of `RetinaNet` that are kept as they are
 
 
 def architecture(model: RetinaNet) -> dict:
-    """What `build` needs to make a model like this one, as plain numbers and names."""
+    """What `build` needs to make a model like this one, as plain numbers and names.
+
+    Raises:
+        ValueError: for what `for_inference` gave, whose batch norm is folded away.
+    """
+    if not model.backbone.batch_norms():
+        raise ValueError(
+            "the model is a copy for inference, which can't be saved: save the model that "
+            "for_inference() was called on"
+        )
     return {
         "num_classes": model.num_classes,
         "block": model.backbone.block.__name__,

@@ -10,7 +10,12 @@ SMALLEST_SIDE = 32  # pixels: one cell of C5
 
 
 def check_images(images: Tensor) -> None:
-    """Raise ValueError unless `images` is [B, 3, H, W], floating point, finite, H and W ≥ 32."""
+    """Raise ValueError unless `images` is [B, 3, H, W], floating point, finite, H and W ≥ 32.
+
+    A compiled or exported model does without: what it computes must not depend on values.
+    """
+    if torch.compiler.is_compiling():
+        return
     if images.dim() != 4 or images.shape[1] != 3 or len(images) == 0:
         raise ValueError(
             f"images must be [B, 3, H, W]: a batch of RGB images; got {list(images.shape)}. "
@@ -40,8 +45,11 @@ def check_images(images: Tensor) -> None:
 def check_annotations(annotations: Tensor, batch_size: int, num_classes: int) -> None:
     """Raise ValueError unless `annotations` is [B, M, 5] with sound boxes and classes.
 
-    A row is x1, y1, x2, y2 in pixels and a class id 0 … num_classes − 1, or five times −1.
+    A row is x1, y1, x2, y2 in pixels and a class id 0 … num_classes − 1, or five times −1. A
+    compiled model does without, as in `check_images`.
     """
+    if torch.compiler.is_compiling():
+        return
     shape = list(annotations.shape)
     if len(shape) != 3 or shape[2] != 5:
         raise ValueError(

@@ -10,6 +10,8 @@ from torchvision.ops import batched_nms
 
 from .boxes import BBoxTransform, ClipBoxes
 
+MANY = 10_000  # rows of a level: from there on it pays to choose the best of them first
+
 
 class Detection(nn.Module):
     """Threshold, best per level, decode, clip, non-maximum suppression, best of all.
@@ -81,11 +83,20 @@ class Detection(nn.Module):
         """The detections of one image: logits [N, K], deltas [N, 4]."""
         rows, labels, scores = [], [], []
         start = 0
-        for level in logits.sigmoid().split(level_counts):  # [h·w·9, K]
-            row, label = torch.nonzero(level > self.score_threshold, as_tuple=True)
+        best = logits.amax(dim=1).sigmoid()  # [N], so that most rows are looked at only once
+        for level, level_best in zip(
+            logits.split(level_counts), best.split(level_counts), strict=True
+        ):  # [h·w·9, K], [h·w·9]
+            (worth,) = torch.nonzero(level_best > self.score_threshold, as_tuple=True)
+            if self.top_k is not None and len(worth) > max(self.top_k, MANY):
+                # the best entries of a level lie in as many of its best rows
+                worth = worth[level_best[worth].topk(self.top_k).indices].sort().values
+            level_scores = level[worth].sigmoid()  # [rows, K]
+            row, label = torch.nonzero(level_scores > self.score_threshold, as_tuple=True)
             k = len(row) if self.top_k is None else min(self.top_k, len(row))
-            score, order = level[row, label].topk(k)  # of equal scores torchvision's come first
-            rows.append(row[order] + start)
+            # of equal scores torchvision's come first
+            score, order = level_scores[row, label].topk(k)
+            rows.append(worth[row[order]] + start)
             labels.append(label[order])
             scores.append(score)
             start += len(level)

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
+from .batched import focal_loss_sum, match_batch
 from .boxes import BBoxTransform
 from .checks import check_annotations
-from .matching import IGNORED, match_anchors
+from .matching import IGNORED, check_rule
 
 BOX_LOSSES = ("smooth_l1", "l1", "giou")
 
@@ -48,6 +49,7 @@ class FocalLoss(nn.Module):
         super().__init__()
         if box_loss not in BOX_LOSSES:
             raise ValueError(f"box_loss must be one of {', '.join(BOX_LOSSES)}; got {box_loss!r}")
+        check_rule(positive, negative, keep_best)
         self.alpha = alpha
         self.gamma = gamma
         self.beta = beta
@@ -75,52 +77,44 @@ class FocalLoss(nn.Module):
         Raises:
             ValueError: for annotations of another shape, an impossible box or class id.
         """
-        annotations = annotations.to(anchors)
         check_annotations(annotations, classification.shape[0], classification.shape[2])
+        annotations = annotations.to(anchors)
+        boxes, labels = annotations[..., :4], annotations[..., 4].long()  # [B, M, 4], [B, M]
         with torch.autocast(classification.device.type, enabled=False):
-            losses = [
-                self.image_losses(logits, deltas, anchors, objects[objects[:, 4] >= 0])
-                for logits, deltas, objects in zip(
-                    at_least_float32(classification),
-                    at_least_float32(regression),
-                    annotations,
-                    strict=True,
-                )
-            ]
-        classification_losses, regression_losses = zip(*losses, strict=True)
+            matches = match_batch(anchors, boxes, self.positive, self.negative, self.keep_best)
+            positive = matches >= 0  # [B, N]
+            share = 1 / (positive.sum(dim=1, keepdim=True).clamp(min=1) * len(boxes))  # [B, 1]
+
+            if boxes.shape[1] == 0:  # no object to look up; no anchor is positive
+                boxes, labels = boxes.new_zeros(len(boxes), 1, 4), labels.new_zeros(len(boxes), 1)
+            row = matches.clamp(min=0)  # [B, N]
+            classes = labels.gather(1, row).masked_fill(~positive, -1)
+            classification_loss = focal_loss_sum(
+                at_least_float32(classification),
+                classes,
+                (matches != IGNORED) * share,
+                self.alpha,
+                self.gamma,
+            )
+
+            # every anchor takes part, those without an object with a target of 0 and no weight
+            matched = boxes.gather(1, row[..., None].expand(-1, -1, 4))  # [B, N, 4]
+            matched = torch.where(positive[..., None], matched, anchors)
+            regression_losses = self.box_losses(at_least_float32(regression), anchors, matched)
         return {
-            "classification": torch.stack(classification_losses).mean(),
-            "regression": torch.stack(regression_losses).mean(),
+            "classification": classification_loss,
+            "regression": (regression_losses * positive * share).sum(),
         }
 
-    def image_losses(
-        self, logits: Tensor, deltas: Tensor, anchors: Tensor, objects: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Both losses of an image: logits [N, K], deltas and anchors [N, 4], objects [M, 5]."""
-        matches = match_anchors(
-            anchors, objects[:, :4], self.positive, self.negative, self.keep_best
-        )  # [N]
-        positive = matches >= 0
-        matched = objects[matches[positive]]  # [P, 5], the object of each positive anchor
-        normalizer = max(1, len(matched))
-
-        targets = torch.zeros_like(logits)
-        targets[positive, matched[:, 4].long()] = 1
-        entries = focal_loss(logits, targets, self.alpha, self.gamma)  # [N, K]
-        classification = entries[matches != IGNORED].sum() / normalizer
-
-        regression = self.box_losses(deltas[positive], anchors[positive], matched[:, :4])  # [P]
-        return classification, regression.sum() / normalizer
-
     def box_losses(self, deltas: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
-        """The box loss of each positive anchor, [P]; deltas, anchors and objects' boxes [P, 4]."""
+        """The box loss of each anchor, [...]; deltas, anchors and objects' boxes [..., 4]."""
         if self.box_loss == "giou":
             decoded = self.box_transform.decode(anchors, deltas)
             return generalized_box_iou_loss(decoded, boxes)
         targets = self.box_transform.encode(anchors, boxes).to(deltas)  # [P, 4]
         if self.box_loss == "l1":
-            return (deltas - targets).abs().sum(dim=1)
-        return F.smooth_l1_loss(deltas, targets, beta=self.beta, reduction="none").mean(dim=1)
+            return (deltas - targets).abs().sum(dim=-1)
+        return F.smooth_l1_loss(deltas, targets, beta=self.beta, reduction="none").mean(dim=-1)
 
 
 def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:

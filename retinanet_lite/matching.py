@@ -39,13 +39,7 @@ def match_anchors(
     Returns:
         [N] int64: the object's row in `boxes`, or `NEGATIVE` (−1), or `IGNORED` (−2).
     """
-    if not 0 <= negative <= positive <= 1:
-        raise ValueError(
-            f"the thresholds must satisfy 0 ≤ negative ≤ positive ≤ 1; "
-            f"got negative={negative}, positive={positive}"
-        )
-    if keep_best not in (True, False, "low_quality"):
-        raise ValueError(f'keep_best must be True, False or "low_quality"; got {keep_best!r}')
+    check_rule(positive, negative, keep_best)
     if len(boxes) == 0:
         return torch.full((len(anchors),), NEGATIVE, device=anchors.device)
 
@@ -69,3 +63,14 @@ def match_anchors(
         kept = last >= 0
         matches[kept] = order[last[kept]]
     return matches
+
+
+def check_rule(positive: float, negative: float, keep_best: bool | str) -> None:
+    """Raise ValueError unless these arguments of `match_anchors` make sense."""
+    if not 0 <= negative <= positive <= 1:
+        raise ValueError(
+            f"the thresholds must satisfy 0 ≤ negative ≤ positive ≤ 1; "
+            f"got negative={negative}, positive={positive}"
+        )
+    if keep_best not in (True, False, "low_quality"):
+        raise ValueError(f'keep_best must be True, False or "low_quality"; got {keep_best!r}')

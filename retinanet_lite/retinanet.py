@@ -3,6 +3,7 @@
 Lin et al. 2017, "Focal Loss for Dense Object Detection"; walkthrough, "initialize", "forward".
 """
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -154,6 +155,16 @@ class RetinaNet(nn.Module):
         for part in self.frozen:
             self.get_submodule(part).eval()
         return self
+
+    def for_inference(self) -> "RetinaNet":
+        """A copy that detects the same, only faster; it is not for training, nor to be saved.
+
+        Batch norm is folded into the convolutions, and the weights are laid out channels last.
+        Images in the same layout are quickest: `images.to(memory_format=torch.channels_last)`.
+        """
+        model = copy.deepcopy(self)
+        model.backbone.fold_bn()
+        return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def predict(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What the network says about every anchor.

@@ -9,6 +9,7 @@ from torchvision.models.detection.retinanet import RetinaNet
 from torchvision.ops import nms
 
 from retinanet_lite import Anchors, BBoxTransform, Detection
+from retinanet_lite.detection import MANY
 
 HEIGHT, WIDTH, K = 96, 130, 3
 IMAGES = torch.empty(2, 3, HEIGHT, WIDTH)
@@ -204,6 +205,33 @@ def test_of_equal_scores_the_same_go_on_in_the_same_order_as_in_torchvision(outp
         assert (its["boxes"][:, 2:] == its["boxes"][:, :2]).any()  # some have no area
         for name in ("scores", "labels", "boxes"):
             assert torch.equal(mine[name], its[name]), name
+
+
+def test_of_more_rows_than_it_looks_at_it_finds_what_torchvision_finds():
+    """Nearly every row of P3 and P4 has a score above the threshold."""
+    height, width = 400, 480
+    anchors = Anchors()
+    boxes = anchors(torch.empty(1, 3, height, width)).double()
+    counts = anchors.level_counts(height, width)
+    assert counts[0] > MANY
+    logits = torch.randn(1, len(boxes), K, dtype=torch.float64)
+    deltas = torch.randn(1, len(boxes), 4, dtype=torch.float64) / 10
+    assert len(logits.unique()) == logits.numel()  # no order is open
+    judge = RetinaNet(NoBackbone(), K)
+    (expected,) = judge.postprocess_detections(
+        {
+            "cls_logits": logits.split(counts, dim=1),
+            "bbox_regression": deltas.split(counts, dim=1),
+        },
+        [boxes.split(counts)],
+        [(height, width)],
+    )
+    ours = Detection(keep_empty=True, box_transform=BBoxTransform(std=(1.0, 1.0, 1.0, 1.0)))
+    image = torch.empty(1, 3, height, width)
+    (found,) = ours(logits, deltas, boxes, counts, image)
+    assert len(found["labels"]) == 300
+    for name in ("boxes", "labels"):
+        torch.testing.assert_close(found[name], expected[name])
 
 
 def test_without_a_detection_the_shapes_are_those_of_no_object(outputs):

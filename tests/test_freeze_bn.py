@@ -1,6 +1,9 @@
 """Frozen batch norm stays frozen until it is thawed."""
 
 import torch
+from torchvision.ops import FrozenBatchNorm2d
+
+from retinanet_lite.backbone import BatchNorm2d
 
 
 def batch_norms(model):
@@ -56,3 +59,28 @@ def test_freezing_and_thawing_leave_train_and_eval_mode_alone(tiny):
 
 def test_a_model_may_be_built_thawed(make_tiny):
     assert frozen(make_tiny(freeze_bn=False)) == {False}
+
+
+def test_frozen_batch_norm_computes_what_pytorchs_and_torchvisions_compute():
+    mine = BatchNorm2d(8, dtype=torch.float64)
+    for value in (mine.weight, mine.running_var):
+        torch.nn.init.uniform_(value, 0.5, 1.5)
+    torch.nn.init.normal_(mine.bias)
+    torch.nn.init.normal_(mine.running_mean)
+    mine.eval().requires_grad_(False)
+    others = torch.nn.BatchNorm2d(8), FrozenBatchNorm2d(8)
+    x = torch.randn(2, 8, 5, 7, dtype=torch.float64, requires_grad=True)
+    slope = torch.randn_like(x)
+    gradient = torch.autograd.grad(mine(x), x, slope)
+    for other in others:
+        other.double().eval().load_state_dict(mine.state_dict())
+        torch.testing.assert_close(mine(x), other(x))
+        torch.testing.assert_close(gradient, torch.autograd.grad(other(x), x, slope))
+
+
+def test_frozen_batch_norm_does_not_keep_its_input():
+    kept = []
+    norm = BatchNorm2d(8).eval().requires_grad_(False)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape), lambda t: t):
+        norm(torch.randn(2, 8, 5, 7, requires_grad=True))
+    assert torch.Size([2, 8, 5, 7]) not in kept

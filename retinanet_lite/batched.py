@@ -1,0 +1,134 @@
+"""The loss of a whole batch at once: what matching.py and `focal_loss` do, arranged for speed.
+
+Nothing here loops over images, waits for a GPU, or needs memory that grows with the objects. The
+tests hold both functions to the plain ones.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .matching import IGNORED, NEGATIVE
+
+CHUNK = 8  # objects at a time: their overlaps with all anchors still fit a processor's cache
+
+
+def match_batch(
+    anchors: Tensor,
+    boxes: Tensor,
+    positive: float = 0.5,
+    negative: float = 0.4,
+    keep_best: bool | str = True,
+) -> Tensor:
+    """`match_anchors` for every image of a batch.
+
+    Args:
+        anchors: [N, 4] in pixels.
+        boxes: [B, M, 4] in pixels; rows of −1 fill up an image with fewer objects.
+        positive, negative, keep_best: as in `match_anchors`.
+
+    Returns:
+        [B, N] int64: for every anchor its object's row, or `NEGATIVE`, or `IGNORED`
+    """
+    chunk = boxes.shape[1] if torch.compiler.is_compiling() else CHUNK
+    best_iou = anchors.new_full((len(boxes), len(anchors)), -1.0)
+    nearest = torch.zeros_like(best_iou, dtype=torch.int64)
+    tied = torch.zeros_like(nearest, dtype=torch.bool)
+    of_objects = []  # the best IoU of each object, and the anchor that has it
+    for start in range(0, boxes.shape[1], max(1, chunk)):
+        iou = overlaps(boxes[:, start : start + chunk], anchors)  # [B, m, N]
+        iou_here, row = iou.max(dim=1)  # [B, N]
+        nearest = torch.where(iou_here > best_iou, row + start, nearest)
+        best_iou = torch.maximum(iou_here, best_iou)
+        if keep_best:
+            of_objects.append(iou.max(dim=2))  # [B, m]
+        if keep_best == "low_quality":
+            highest = of_objects[-1].values[..., None]  # [B, m, 1]
+            tied |= ((iou == highest) & (iou > 0)).any(dim=1)
+
+    matches = nearest.masked_fill(best_iou < positive, IGNORED)
+    matches = matches.masked_fill(best_iou < negative, NEGATIVE)
+    if keep_best == "low_quality":
+        return torch.where(tied, nearest, matches)
+    if not of_objects:
+        return matches
+    highest = torch.cat([values for values, _ in of_objects], dim=1)  # [B, M]
+    best_anchor = torch.cat([anchor for _, anchor in of_objects], dim=1)  # [B, M]
+    order = highest.argsort(dim=1, stable=True)  # the least overlap first
+    rank = order.argsort(dim=1).masked_fill(highest <= 0, -1)
+    # of the objects that share a best anchor, the last in order gets it
+    last = torch.full_like(matches, -1).scatter_reduce(1, best_anchor, rank, "amax")  # [B, N]
+    return torch.where(last >= 0, order.gather(1, last.clamp(min=0)), matches)
+
+
+def overlaps(boxes: Tensor, anchors: Tensor) -> Tensor:
+    """IoU of boxes [B, m, 4] and anchors [N, 4]: [B, m, N], −1 for rows of −1."""
+    x1, y1, x2, y2 = boxes[..., None].unbind(2)  # [B, m, 1] each
+    ax1, ay1, ax2, ay2 = anchors.t().contiguous()  # [N] each
+    width = (torch.minimum(x2, ax2) - torch.maximum(x1, ax1)).clamp(min=0)
+    height = (torch.minimum(y2, ay2) - torch.maximum(y1, ay1)).clamp(min=0)
+    shared = width * height
+    iou = shared / ((x2 - x1) * (y2 - y1) + (ax2 - ax1) * (ay2 - ay1) - shared)
+    return torch.where(x2 > x1, iou, -1.0)
+
+
+def focal_loss_sum(
+    logits: Tensor, classes: Tensor, weights: Tensor, alpha: float = 0.25, gamma: float = 2.0
+) -> Tensor:
+    """The sum of `focal_loss` over all entries, each row times its weight.
+
+    Loss and gradient come from one pass over the logits.
+
+    Args:
+        logits: [B, N, K].
+        classes: [B, N] int64, the class whose target is 1, or −1 for none.
+        weights: [B, N].
+
+    Returns:
+        a scalar
+    """
+    return _FocalLossSum.apply(logits, classes, weights, alpha, gamma)
+
+
+class _FocalLossSum(torch.autograd.Function):
+    """With p = σ(x), an entry x without an object costs p^γ · c, where c = −log(1 − p).
+
+    Its derivative is p^γ · (γ · (1 − p) · c + p). An entry with one costs the same for −x.
+    """
+
+    @staticmethod
+    def forward(ctx, logits, classes, weights, alpha, gamma):
+        column = classes.clamp(min=0)[..., None]  # [B, N, 1]
+        positive = classes[..., None] >= 0
+        weights = weights[..., None]
+
+        # all entries as if they had no object, but with a weight of 0 where there is one
+        p, cost, power = parts(logits, gamma)  # [B, N, K]
+        power.mul_((1 - alpha) * weights)
+        power.scatter_(2, column, power.gather(2, column).masked_fill(positive, 0))
+        gradient = torch.addcmul(p, cost, 1 - p, value=gamma).mul_(power)
+        loss = cost.mul_(power).sum()
+
+        # and of each row the one entry that has an object, if any
+        p, cost, power = parts(-logits.gather(2, column), gamma)  # [B, N, 1]
+        power.mul_(alpha * weights * positive)
+        gradient.scatter_add_(2, column, -torch.addcmul(p, cost, 1 - p, value=gamma).mul_(power))
+        ctx.save_for_backward(gradient)
+        return loss + cost.mul_(power).sum()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, grad):
+        (gradient,) = ctx.saved_tensors
+        # most often the losses are summed, and there is nothing to multiply by
+        if not torch.compiler.is_compiling() and grad.device.type == "cpu" and grad == 1:
+            return gradient, None, None, None, None
+        return gradient * grad, None, None, None, None
+
+
+def parts(x: Tensor, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
+    """p = σ(x), −log(1 − p) and p^γ, exact for any x."""
+    p = x.sigmoid()
+    cost = F.softplus(x, threshold=40)  # beyond, it is x to the last bit of a float64
+    power = p.square() if gamma == 2 else (gamma * F.logsigmoid(x)).exp_()
+    return p, cost, power
