@@ -11,6 +11,7 @@ from torch import Tensor
 from .matching import IGNORED, NEGATIVE
 
 CHUNK = 8  # objects at a time: their overlaps with all anchors still fit a processor's cache
+PIECE = 500_000  # entries of the focal loss at a time, on a CPU for the same reason
 
 
 def match_batch(
@@ -65,11 +66,12 @@ def overlaps(boxes: Tensor, anchors: Tensor) -> Tensor:
     """IoU of boxes [B, m, 4] and anchors [N, 4]: [B, m, N], −1 for rows of −1."""
     x1, y1, x2, y2 = boxes[..., None].unbind(2)  # [B, m, 1] each
     ax1, ay1, ax2, ay2 = anchors.t().contiguous()  # [N] each
-    width = (torch.minimum(x2, ax2) - torch.maximum(x1, ax1)).clamp(min=0)
-    height = (torch.minimum(y2, ay2) - torch.maximum(y1, ay1)).clamp(min=0)
-    shared = width * height
-    iou = shared / ((x2 - x1) * (y2 - y1) + (ax2 - ax1) * (ay2 - ay1) - shared)
-    return torch.where(x2 > x1, iou, -1.0)
+    # in place, because on a CPU new memory costs more than the arithmetic
+    width = torch.minimum(x2, ax2).sub_(torch.maximum(x1, ax1)).clamp_(min=0)
+    height = torch.minimum(y2, ay2).sub_(torch.maximum(y1, ay1)).clamp_(min=0)
+    shared = width.mul_(height)
+    union = ((x2 - x1) * (y2 - y1) + (ax2 - ax1) * (ay2 - ay1)).sub_(shared)
+    return shared.div_(union).masked_fill_(x2 <= x1, -1.0)
 
 
 def focal_loss_sum(
@@ -98,23 +100,14 @@ class _FocalLossSum(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, logits, classes, weights, alpha, gamma):
-        column = classes.clamp(min=0)[..., None]  # [B, N, 1]
-        positive = classes[..., None] >= 0
-        weights = weights[..., None]
-
-        # all entries as if they had no object, but with a weight of 0 where there is one
-        p, cost, power = parts(logits, gamma)  # [B, N, K]
-        power.mul_((1 - alpha) * weights)
-        power.scatter_(2, column, power.gather(2, column).masked_fill(positive, 0))
-        gradient = torch.addcmul(p, cost, 1 - p, value=gamma).mul_(power)
-        loss = cost.mul_(power).sum()
-
-        # and of each row the one entry that has an object, if any
-        p, cost, power = parts(-logits.gather(2, column), gamma)  # [B, N, 1]
-        power.mul_(alpha * weights * positive)
-        gradient.scatter_add_(2, column, -torch.addcmul(p, cost, 1 - p, value=gamma).mul_(power))
+        rows = classes.numel()
+        if logits.device.type == "cpu" and not torch.compiler.is_compiling():
+            rows = max(1, PIECE // logits.shape[2])
+        gradient = logits.new_empty(logits.shape)
+        pieces = [x.flatten(0, 1).split(rows) for x in (logits, classes, weights, gradient)]
+        loss = sum(one_piece(*piece, alpha, gamma) for piece in zip(*pieces, strict=True))
         ctx.save_for_backward(gradient)
-        return loss + cost.mul_(power).sum()
+        return loss
 
     @staticmethod
     @torch.autograd.function.once_differentiable
@@ -124,6 +117,28 @@ class _FocalLossSum(torch.autograd.Function):
         if not torch.compiler.is_compiling() and grad.device.type == "cpu" and grad == 1:
             return gradient, None, None, None, None
         return gradient * grad, None, None, None, None
+
+
+def one_piece(
+    logits: Tensor, classes: Tensor, weights: Tensor, gradient: Tensor, alpha: float, gamma: float
+) -> Tensor:
+    """The loss of some rows, [R, K], [R], [R]; its derivative is written into `gradient` [R, K]."""
+    column = classes.clamp(min=0)[:, None]  # [R, 1]
+    positive = classes[:, None] >= 0
+    weights = weights[:, None]
+
+    # all entries as if they had no object, but with a weight of 0 where there is one
+    p, cost, power = parts(logits, gamma)  # [R, K]
+    power.mul_((1 - alpha) * weights)
+    power.scatter_(1, column, power.gather(1, column).masked_fill(positive, 0))
+    torch.addcmul(p, cost, 1 - p, value=gamma, out=gradient).mul_(power)
+    loss = cost.mul_(power).sum()
+
+    # and of each row the one entry that has an object, if any
+    p, cost, power = parts(-logits.gather(1, column), gamma)  # [R, 1]
+    power.mul_(alpha * weights * positive)
+    gradient.scatter_add_(1, column, -torch.addcmul(p, cost, 1 - p, value=gamma).mul_(power))
+    return loss + cost.mul_(power).sum()
 
 
 def parts(x: Tensor, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
