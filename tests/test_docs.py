@@ -160,6 +160,7 @@ def test_no_document_is_lost():
         "focal_loss",
         "measured",
         "differences",
+        "speed",
     }
 
 

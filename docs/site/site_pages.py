@@ -27,6 +27,7 @@ docs/regression_and_classification
 docs/anchors
 docs/focal_loss
 docs/differences
+docs/speed
 docs/measured
 ```
 

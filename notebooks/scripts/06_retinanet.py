@@ -164,7 +164,7 @@ backbone.freeze_bn()
 print("frozen, it keeps less than 60% of that:", frozen < 0.6 * learning)
 
 # %% [markdown]
-# That is the one place where the package's backbone is not yours to the letter: its batch norm, once frozen, is a multiplication and an addition. What else makes it quick, and how it compares with torchvision's, is on the page [speed](../docs/speed.md).
+# In the package a batch norm that is frozen keeps that factor and nothing else. What more is done to be quick, and how it compares with torchvision, is on the page [How fast it is](../docs/speed.md).
 #
 # ## Forward
 #
