@@ -21,7 +21,7 @@ class BatchNorm2d(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.training or self.weight.requires_grad:
+        if self.training or self.weight.requires_grad or self.bias.requires_grad:
             return super().forward(x)
         statistics = self.running_mean, self.running_var, self.weight, self.bias
         return _FrozenBatchNorm.apply(x, *statistics, self.eps)

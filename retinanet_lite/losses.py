@@ -111,7 +111,7 @@ class FocalLoss(nn.Module):
         if self.box_loss == "giou":
             decoded = self.box_transform.decode(anchors, deltas)
             return generalized_box_iou_loss(decoded, boxes)
-        targets = self.box_transform.encode(anchors, boxes).to(deltas)  # [P, 4]
+        targets = self.box_transform.encode(anchors, boxes).to(deltas)  # [..., 4]
         if self.box_loss == "l1":
             return (deltas - targets).abs().sum(dim=-1)
         return F.smooth_l1_loss(deltas, targets, beta=self.beta, reduction="none").mean(dim=-1)

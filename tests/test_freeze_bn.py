@@ -84,3 +84,19 @@ def test_frozen_batch_norm_does_not_keep_its_input():
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape), lambda t: t):
         norm(torch.randn(2, 8, 5, 7, requires_grad=True))
     assert torch.Size([2, 8, 5, 7]) not in kept
+
+
+def test_a_shift_that_may_learn_gets_its_gradient_though_the_scale_may_not():
+    norm = BatchNorm2d(8).eval()
+    norm.weight.requires_grad_(False)
+    norm(torch.randn(2, 8, 5, 7)).sum().backward()
+    assert norm.bias.grad.tolist() == [70.0] * 8
+
+
+def test_frozen_batch_norm_hands_back_gradients_under_autocast(tiny, small_batch):
+    images, annotations = small_batch
+    with torch.autocast("cpu", torch.bfloat16):
+        losses = tiny(images, annotations)
+    sum(losses.values()).backward()
+    assert tiny.backbone.conv1.weight.grad.isfinite().all()
+    assert tiny.backbone.conv1.weight.grad.any()
