@@ -95,7 +95,6 @@ def fit(
     folder: str | Path | None = None,
     workers: int = 0,
     progress: bool = True,
-    memory_format: torch.memory_format = torch.channels_last,
 ) -> list[dict]:
     """Train a detector in place.
 
@@ -110,8 +109,6 @@ def fit(
             last), `log.jsonl` a line for each step.
         workers: processes that load images.
         progress: show a bar with the losses and the time left.
-        memory_format: how weights and images lie in memory; `torch.contiguous_format` is quicker
-            for large models on some CPUs, see docs/speed.md.
 
     Returns:
         the log: for each step {"step", "learning_rate", "classification", "regression"}, the
@@ -125,7 +122,7 @@ def fit(
     """
     recipe = recipe or Recipe()
     model, device = detector.model, detector.device
-    model.to(memory_format=memory_format).train()
+    model.to(memory_format=torch.channels_last).train()
     optimizer = recipe.make_optimizer(model)
     shared = share_gradients(model)
     run = Run(folder, detector, optimizer, asdict(recipe))
@@ -142,7 +139,7 @@ def fit(
             group["lr"] = rate
         # a forward pass moves batch norm's statistics, even if its losses are of no use
         buffers = [buffer.clone() for buffer in model.buffers()]
-        images = images.to(device, memory_format=memory_format, non_blocking=True)
+        images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.autocast):
             losses = shared(images, annotations)
         optimizer.zero_grad()

@@ -219,19 +219,6 @@ def test_bfloat16_learns_about_the_same():
         assert log[-1][name] == pytest.approx(exact[-1][name], rel=0.2)
 
 
-def test_it_learns_the_same_however_it_lies_in_memory():
-    items = [random_scene(i, 96, 96, classes=CLASSES) for i in range(2)]
-    usual, last = new_detector(), new_detector()
-    log = fit(
-        usual, items, recipe=SHORT, progress=False, memory_format=torch.contiguous_format
-    )  # fmt: skip
-    other = fit(last, items, recipe=SHORT, progress=False)
-    weights = usual.model.fpn.output3.weight, last.model.fpn.output3.weight
-    assert [w.is_contiguous() for w in weights] == [True, False]
-    for name in ("classification", "regression"):
-        assert log[-1][name] == pytest.approx(other[-1][name], rel=1e-2)
-
-
 @pytest.mark.parametrize(
     "wrong, message",
     [

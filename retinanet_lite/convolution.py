@@ -1,0 +1,83 @@
+"""A 3×3 convolution that computes the gradient of its weights by nine matrix products.
+
+Where that is quicker. Value and gradients are those of `nn.Conv2d`, but for rounding.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+QUICKER = torch.backends.cpu.get_cpu_capability() == "AVX2"  # measured there, see docs/speed.md
+
+
+class Conv3x3(nn.Conv2d):
+    """PyTorch's convolution with a kernel of 3×3 and a border of one zero around its input.
+
+    With channels last, PyTorch's gradient of the weights takes up to three times as long as its
+    forward pass on a CPU with AVX2 but no AVX-512. There it is computed by `weight_gradient`.
+
+    Shapes: in [B, in_channels, H, W], out [B, out_channels, H / stride, W / stride], rounded up.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, stride: int = 1, bias: bool = True
+    ) -> None:
+        super().__init__(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if (
+            QUICKER
+            and x.device.type == "cpu"
+            and x.is_contiguous(memory_format=torch.channels_last)
+            and self.weight.requires_grad
+            and torch.is_grad_enabled()
+            and not torch.is_autocast_enabled("cpu")
+            and not torch.compiler.is_compiling()
+        ):
+            return _Conv3x3.apply(x, self.weight, self.bias, self.stride)
+        return super().forward(x)
+
+
+class _Conv3x3(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, weight, bias, stride):
+        ctx.save_for_backward(x, weight)
+        ctx.stride = stride
+        return F.conv2d(x, weight, bias, stride, padding=1)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, gradient):
+        x, weight = ctx.saved_tensors
+        of_x = of_bias = None
+        if ctx.needs_input_grad[0]:
+            of_x = torch.nn.grad.conv2d_input(x.shape, weight, gradient, ctx.stride, padding=1)
+        if ctx.needs_input_grad[2]:
+            of_bias = gradient.sum(dim=(0, 2, 3))
+        return of_x, weight_gradient(x, gradient, ctx.stride[0]), of_bias, None
+
+
+def weight_gradient(x: Tensor, gradient: Tensor, stride: int = 1) -> Tensor:
+    """The gradient of the weights of a 3×3 convolution.
+
+    Each of the nine weights between two channels sees the input shifted by its place in the
+    kernel. So its gradient is a product over all cells of the batch.
+
+    Args:
+        x: [B, C, H, W], the convolution's input.
+        gradient: [B, O, h, w], of its output, with h = H / stride and w = W / stride, rounded up.
+        stride: of the convolution.
+
+    Returns:
+        [O, C, 3, 3]
+    """
+    in_channels, (out_channels, h, w) = x.shape[1], gradient.shape[1:]
+    x = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)  # [B, H + 2, W + 2, C]
+    gradient = gradient.permute(0, 2, 3, 1).reshape(-1, out_channels).t()  # [O, B·h·w]
+    result = x.new_empty(3, 3, out_channels, in_channels)
+    for i in range(3):
+        for j in range(3):
+            seen = x[:, i : i + stride * h : stride, j : j + stride * w : stride]  # [B, h, w, C]
+            torch.mm(gradient, seen.reshape(-1, in_channels), out=result[i, j])
+    return result.permute(2, 3, 0, 1)

@@ -1,0 +1,102 @@
+"""A 3×3 convolution computes and learns what PyTorch's does, whichever way it takes."""
+
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from retinanet_lite import BasicBlock, RetinaNet
+from retinanet_lite.convolution import Conv3x3, weight_gradient
+
+
+@pytest.fixture
+def quick_way(monkeypatch):
+    """On every machine, the way that is quicker on some; says how often it was gone."""
+    monkeypatch.setattr("retinanet_lite.convolution.QUICKER", True)
+    gone = []
+
+    def counted(*args):
+        gone.append(args)
+        return weight_gradient(*args)
+
+    monkeypatch.setattr("retinanet_lite.convolution.weight_gradient", counted)
+    return gone
+
+
+def channels_last(*shape: int) -> torch.Tensor:
+    return torch.randn(shape).contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("size", [(12, 16), (7, 9), (1, 1)])
+def test_the_gradient_of_the_weights_is_pytorchs(stride, size):
+    x = torch.randn(3, 5, *size, dtype=torch.float64)
+    weight = torch.randn(4, 5, 3, 3, dtype=torch.float64, requires_grad=True)
+    y = F.conv2d(x, weight, stride=stride, padding=1)
+    slope = torch.randn_like(y)
+    (expected,) = torch.autograd.grad(y, weight, slope)
+    torch.testing.assert_close(weight_gradient(x, slope, stride), expected)
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(12, 16), (7, 9)])
+def test_it_computes_and_learns_what_pytorchs_does(quick_way, stride, bias, size):
+    mine = Conv3x3(16, 24, stride, bias).to(memory_format=torch.channels_last)
+    other = nn.Conv2d(16, 24, 3, stride, padding=1, bias=bias).double()
+    other.load_state_dict(mine.state_dict())
+    x = channels_last(2, 16, *size).requires_grad_()
+    y, expected = mine(x), other(x.double())
+    slope = torch.randn_like(y)
+    torch.testing.assert_close(y.double(), expected, rtol=1e-5, atol=1e-5)
+    gradients = torch.autograd.grad(y, [x, *mine.parameters()], slope)
+    expected = torch.autograd.grad(expected, [x, *other.parameters()], slope.double())
+    assert len(quick_way) == 1 and len(gradients) == 2 + bias
+    for a, b in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(a.double(), b.double(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_whole_model_learns_the_same_either_way(quick_way, make_tiny, small_batch):
+    model = make_tiny().double().to(memory_format=torch.channels_last)
+    images, annotations = small_batch[0].double(), small_batch[1].double()
+    gradients = []
+    for layout in (torch.channels_last, torch.contiguous_format):
+        model.zero_grad()
+        sum(model(images.to(memory_format=layout), annotations).values()).backward()
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+        model.to(memory_format=torch.contiguous_format)
+    quick = len(quick_way)
+    assert quick >= sum(isinstance(module, Conv3x3) for module in model.modules()) > 10
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize("frozen", ["weight", "everything"])
+def test_what_is_frozen_costs_nothing(quick_way, frozen):
+    conv = Conv3x3(4, 4).to(memory_format=torch.channels_last)
+    conv.weight.requires_grad_(False)
+    conv.bias.requires_grad_(frozen == "weight")
+    x = channels_last(1, 4, 6, 6).requires_grad_()
+    conv(x).sum().backward()
+    assert x.grad is not None and conv.weight.grad is None and not quick_way
+
+
+def test_an_input_that_needs_no_gradient_gets_none(quick_way):
+    conv = Conv3x3(4, 4).to(memory_format=torch.channels_last)
+    x = channels_last(1, 4, 6, 6)
+    conv(x).sum().backward()
+    assert x.grad is None and conv.weight.grad is not None and len(quick_way) == 1
+
+
+def test_autocast_keeps_pytorchs_way(quick_way):
+    conv = Conv3x3(4, 4).to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        y = conv(channels_last(1, 4, 6, 6))
+    assert y.dtype == torch.bfloat16
+    y.float().sum().backward()
+    assert conv.weight.grad.dtype == torch.float32 and not quick_way
+
+
+def test_it_is_a_convolution_to_whoever_asks():
+    for module in RetinaNet(2, BasicBlock, [1, 1, 1, 1]).modules():
+        if isinstance(module, nn.Conv2d):
+            assert isinstance(module, Conv3x3) == (module.kernel_size == (3, 3))
