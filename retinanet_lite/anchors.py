@@ -83,6 +83,8 @@ class Anchors(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         height, width = images.shape[-2:]
+        if torch.compiler.is_compiling():  # a graph has them inside
+            return self._compute(height, width)
         key = (height, width, self.shapes.device, self.shapes.dtype)
         if key not in self._cache:
             if len(self._cache) >= 16:  # images of many sizes must not fill the memory

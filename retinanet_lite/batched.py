@@ -1,12 +1,13 @@
-"""The loss of a whole batch at once: what matching.py and `focal_loss` do, arranged for speed.
+"""A whole batch at once: what matching.py, `focal_loss` and detection.py do, arranged for speed.
 
 Nothing here loops over images, waits for a GPU, or needs memory that grows with the objects. The
-tests hold both functions to the plain ones.
+tests hold each function to the plain one.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from .matching import IGNORED, NEGATIVE
 
@@ -147,3 +148,34 @@ def parts(x: Tensor, gamma: float) -> tuple[Tensor, Tensor, Tensor]:
     cost = F.softplus(x, threshold=40)  # beyond, it is x to the last bit of a float64
     power = p.square() if gamma == 2 else (gamma * F.logsigmoid(x)).exp_()
     return p, cost, power
+
+
+def best_entries(
+    logits: Tensor, level_counts: list[int], top_k: int | None = 1000
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The `top_k` best entries of each level, for all images and levels at once.
+
+    Args:
+        logits: [B, N, K].
+        level_counts: how many of the N rows each of the L levels has, in order.
+        top_k: as in `Detection`.
+
+    Returns:
+        rows, classes and logits, [B, L · top_k] each, or fewer where the largest level has fewer
+        entries; where another level has fewer, the rest are entries of −∞
+    """
+    num_rows, num_classes = logits.shape[1:]
+    if top_k is None:
+        top_k = max(level_counts) * num_classes
+    rows = torch.arange(num_rows, device=logits.device).split(level_counts)
+    rows = pad_sequence(rows, batch_first=True, padding_value=num_rows)  # [L, n] of the largest
+    best = F.pad(logits.amax(dim=2), (0, 1), value=-torch.inf)[:, rows]  # [B, L, n]
+    # the best entries of a level lie in as many of its best rows
+    best, place = best.topk(min(top_k, rows.shape[1]))  # [B, L, r]
+    row = rows.expand(len(logits), -1, -1).gather(2, place).clamp(max=num_rows - 1)
+    entries = logits.gather(1, row.flatten(1)[..., None].expand(-1, -1, num_classes))
+    entries = entries.view(*row.shape, num_classes)  # [B, L, r, K]
+    entries = entries.masked_fill(best[..., None] == -torch.inf, -torch.inf).flatten(2)
+    best, place = entries.topk(min(top_k, entries.shape[2]))  # [B, L, top_k]
+    row = row.gather(2, place // num_classes)
+    return row.flatten(1), (place % num_classes).flatten(1), best.flatten(1)

@@ -6,8 +6,9 @@ RetinaNet §4, "Inference"; notebook 08.
 import torch
 import torch.nn as nn
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import batched_nms, nms
 
+from .batched import best_entries
 from .boxes import BBoxTransform, ClipBoxes
 
 MANY = 10_000  # rows of a level: from there on it pays to choose the best of them first
@@ -65,11 +66,13 @@ class Detection(nn.Module):
         Returns:
             for each image {"boxes": [n, 4] in pixels, "scores": [n], "labels": [n] int64}
         """
+        classification, regression = classification.to(anchors), regression.to(anchors)
+        at_once = anchors.device.type != "cpu" and self.top_k is not None
+        if at_once or torch.compiler.is_compiling():
+            return self.detect_batch(classification, regression, anchors, level_counts, images)
         return [
             self.detect_image(logits, deltas, anchors, level_counts, images)
-            for logits, deltas in zip(
-                classification.to(anchors), regression.to(anchors), strict=True
-            )
+            for logits, deltas in zip(classification, regression, strict=True)
         ]
 
     def detect_image(
@@ -110,3 +113,40 @@ class Detection(nn.Module):
             boxes, score, label = boxes[kept], score[kept], label[kept]
         best = batched_nms(boxes, score, label, self.nms_threshold)[: self.max_detections]
         return {"boxes": boxes[best], "scores": score[best], "labels": label[best]}
+
+    def detect_batch(
+        self,
+        logits: Tensor,
+        deltas: Tensor,
+        anchors: Tensor,
+        level_counts: list[int],
+        images: Tensor,
+    ) -> list[dict[str, Tensor]]:
+        """The same for all images and levels at once: logits [B, N, K], deltas [B, N, 4].
+
+        All shapes are known until the boxes above the threshold are picked out, so a GPU need not
+        wait before, and `torch.export` can follow.
+        """
+        row, labels, logits = best_entries(logits, level_counts, self.top_k)  # [B, C] each
+        deltas = deltas.gather(1, row[..., None].expand(-1, -1, 4))  # [B, C, 4]
+        boxes = self.clip_boxes(self.box_transform.decode(anchors[row], deltas), images)
+        scores = logits.sigmoid()
+        found = scores > self.score_threshold
+        if not self.keep_empty:
+            found &= ((boxes[..., 2:] - boxes[..., :2]) > 0).all(dim=-1)
+        # every class beside the image of the one before, so that only boxes of a class overlap
+        apart = boxes + labels[..., None] * (max(images.shape[-2:]) + 1)
+        return [
+            self.suppress(*(x[entries] for x in image))
+            for entries, *image in zip(found, apart, boxes, scores, labels, strict=True)
+        ]
+
+    def suppress(
+        self, apart: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
+    ) -> dict[str, Tensor]:
+        """What remains of the boxes of one image."""
+        best = nms(apart, scores, self.nms_threshold)
+        if self.max_detections is not None:  # a slice would be too much for torch.export before 2.9
+            place = torch.arange(best.shape[0], device=best.device)
+            best = best[place < self.max_detections]
+        return {"boxes": boxes[best], "scores": scores[best], "labels": labels[best]}

@@ -1,5 +1,7 @@
 """The fast forms of matching and focal loss are the plain ones, for a whole batch at once."""
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 
@@ -62,6 +64,14 @@ def test_without_a_row_all_anchors_learn_the_background(keep_best):
     assert matches.shape == (2, len(ANCHORS)) and (matches == -1).all()
 
 
+@pytest.mark.parametrize("keep_best", RULES)
+def test_matching_does_not_wait_for_values(keep_best):
+    boxes = batch_of_boxes(3, CHUNK + 1)
+    there_are_none = match_batch(ANCHORS.to("meta"), boxes.to("meta"), keep_best=keep_best)
+    assert there_are_none.is_meta
+    assert there_are_none.shape == match_batch(ANCHORS, boxes, keep_best=keep_best).shape
+
+
 # ── the focal loss ──
 
 
@@ -115,6 +125,17 @@ def test_the_gradient_may_be_asked_for_twice():
     (first,) = torch.autograd.grad(loss, logits, torch.tensor(3.0), retain_graph=True)
     (second,) = torch.autograd.grad(loss, logits)
     torch.testing.assert_close(first, 3 * second)
+
+
+def test_after_the_checks_a_step_does_not_wait_for_values(make_tiny, small_batch, monkeypatch):
+    """Tensors on "meta" have shapes and no values: whoever asks for one gets an error."""
+    monkeypatch.setattr("retinanet_lite.retinanet.check_images", lambda *_: None)
+    monkeypatch.setattr("retinanet_lite.losses.check_annotations", lambda *_: None)
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no "meta"
+    model = make_tiny().to("meta")
+    losses = model(*(x.to("meta") for x in small_batch))
+    sum(losses.values()).backward()
+    assert all(p.grad.is_meta for p in model.parameters() if p.requires_grad)
 
 
 def test_a_compiled_detector_has_one_graph_and_the_same_losses(make_tiny, small_batch):

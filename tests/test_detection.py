@@ -9,6 +9,7 @@ from torchvision.models.detection.retinanet import RetinaNet
 from torchvision.ops import nms
 
 from retinanet_lite import Anchors, BBoxTransform, Detection
+from retinanet_lite.batched import best_entries
 from retinanet_lite.detection import MANY
 
 HEIGHT, WIDTH, K = 96, 130, 3
@@ -285,3 +286,54 @@ def test_a_whole_detector_finds_the_same_in_a_batch_and_alone(detector, small_ba
         (alone,) = detector(images[[i]])
         assert len(alone["scores"]) > 5
         torch.testing.assert_close(alone, together[i], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("mean", [-14.0, -4.0, 2.0], ids=["none", "some", "all"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"top_k": 7, "nms_threshold": 0.1},
+        {"top_k": None, "max_detections": None},
+        {"max_detections": 11, "score_threshold": 0.3, "keep_empty": True},
+    ],
+    ids=str,
+)
+def test_all_images_and_levels_at_once_are_one_after_the_other(outputs, arguments, mean):
+    logits, deltas, anchors, level_counts = outputs
+    logits = logits + (4 + mean)
+    deltas[1, ::5] *= 100  # many boxes end off the image
+    detection = Detection(**arguments)
+    others = deltas, anchors, level_counts, IMAGES
+    for together, alone in zip(
+        detection.detect_batch(logits, *others), detection(logits, *others), strict=True
+    ):
+        assert (len(alone["scores"]) > 0) == (mean > -14)
+        torch.testing.assert_close(together, alone)
+
+
+def test_at_once_too_a_class_does_not_suppress_another():
+    # both boxes of the first anchor are the same; at the image's edges, classes nearly touch
+    anchors = torch.tensor([[0.0, 0.0, 20.0, 20.0], [110.0, 76.0, 130.0, 96.0]])
+    logits = torch.tensor([[[0.9, 0.1, 0.8], [0.7, 0.6, 0.1]]]).logit()
+    detection = Detection(score_threshold=0.5, nms_threshold=0.01)
+    (found,) = detection.detect_batch(logits, torch.zeros(1, 2, 4), anchors, [1, 1], IMAGES)
+    assert found["labels"].tolist() == [0, 2, 0, 1]
+
+
+def test_a_level_with_fewer_entries_than_are_wanted_gives_all_and_no_others():
+    logits = torch.tensor([5.0, 4.0, 3.0, 2.0, 9.0, -torch.inf]).view(1, 3, 2)
+    rows, classes, best = best_entries(logits, [2, 1], top_k=3)
+    assert rows.tolist() == [[0, 0, 1, 2, 2, 2]]
+    assert classes.tolist()[0][:4] == [0, 1, 0, 0]
+    assert best.tolist() == [[5.0, 4.0, 3.0, 9.0, -math.inf, -math.inf]]
+
+
+def test_what_is_chosen_at_once_does_not_wait_for_values(outputs):
+    logits, _, _, level_counts = outputs
+    there_are_none = logits.to("meta")  # shapes without values
+    expected = best_entries(logits, level_counts, top_k=50)
+    for chosen, real in zip(
+        best_entries(there_are_none, level_counts, top_k=50), expected, strict=True
+    ):
+        assert chosen.is_meta and chosen.shape == real.shape and chosen.dtype == real.dtype
