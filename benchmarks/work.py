@@ -121,7 +121,9 @@ def inference(options: argparse.Namespace) -> Iterator[Case]:
     """Images to detections."""
     theirs = torchvisions(options).eval()
     ours = ours_of(theirs, options).for_inference()
-    run_ours, run_theirs = maybe_compiled(ours, options), maybe_compiled(theirs, options)
+    if options.compile:  # the network; how many boxes remain depends on values
+        ours.predict = torch.compile(ours.predict)
+    run_theirs = maybe_compiled(theirs, options)
     for shape in options.inference:
         items = scenes(*shape)
 
@@ -129,7 +131,7 @@ def inference(options: argparse.Namespace) -> Iterator[Case]:
         def of_ours(items=items) -> list:
             images, _ = to_batch([(image.to(options.device), target) for image, target in items])
             with precision(options):
-                return run_ours(images.to(memory_format=torch.channels_last))
+                return ours(images.to(memory_format=torch.channels_last))
 
         @torch.no_grad()
         def of_theirs(items=items) -> list:

@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from .matching import IGNORED, NEGATIVE
 
 CHUNK = 8  # objects at a time: their overlaps with all anchors still fit a processor's cache
-PIECE = 500_000  # entries of the focal loss at a time, on a CPU for the same reason
+PIECE = 500_000  # entries of the focal loss at a time, on a CPU: less memory on the way
 
 
 def match_batch(

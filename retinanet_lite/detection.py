@@ -5,6 +5,7 @@ RetinaNet §4, "Inference"; notebook 08.
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import batched_nms, nms
 
@@ -145,8 +146,11 @@ class Detection(nn.Module):
         self, apart: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor
     ) -> dict[str, Tensor]:
         """What remains of the boxes of one image."""
-        best = nms(apart, scores, self.nms_threshold)
+        # torchvision tells torch.export that two boxes remain at least, so two are added that do
+        added = apart.new_tensor([[-3.0, -3.0, -2.0, -2.0], [-1.0, -1.0, 0.0, 0.0]])
+        best = nms(torch.cat([apart, added]), F.pad(scores, (0, 2), value=-1.0), self.nms_threshold)
+        wanted = best < scores.shape[0]
         if self.max_detections is not None:  # a slice would be too much for torch.export before 2.9
-            place = torch.arange(best.shape[0], device=best.device)
-            best = best[place < self.max_detections]
+            wanted &= torch.arange(best.shape[0], device=best.device) < self.max_detections
+        best = best[wanted]
         return {"boxes": boxes[best], "scores": scores[best], "labels": labels[best]}

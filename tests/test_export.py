@@ -35,6 +35,21 @@ def test_torch_export_finds_the_same(model, images, tmp_path):
     same(torch.export.load(tmp_path / "detector.pt2").module()(second), model(second))
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_so_it_does_where_there_is_next_to_nothing(detector, images, count):
+    first, second = images[0][:1], images[1][:1]
+    detector.detection = Detection(nms_threshold=1.0)
+    best = detector(second)[0]["scores"][:4]
+    detector.detection.score_threshold = (
+        best[0].item() + 0.01 if count == 0 else best[count - 1 : count + 1].mean().item()
+    )
+    program = torch.export.export(detector, (first,))
+    (found,) = program.module()(second)
+    assert len(found["scores"]) == count
+    torch.testing.assert_close([found], detector(second), rtol=1e-4, atol=1e-3)
+
+
 def test_exporting_leaves_the_model_as_it_was(model, images):
     before = model(images[1])
     torch.export.export(model, (images[0],))
