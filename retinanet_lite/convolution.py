@@ -1,6 +1,7 @@
-"""A 3×3 convolution whose weights get their gradient more quickly on some processors.
+"""3×3 convolutions whose weights get their gradient more quickly on some processors.
 
-Value and gradients are those of `nn.Conv2d`, but for rounding.
+Value and gradients are those of `nn.Conv2d`, but for rounding. The layers are built of PyTorch's
+convolutions, as the notebooks build them; a whole `RetinaNet` then calls `quicken`.
 """
 
 import torch
@@ -20,11 +21,6 @@ class Conv3x3(nn.Conv2d):
     Shapes: in [B, in_channels, H, W], out [B, out_channels, H / stride, W / stride], rounded up.
     """
 
-    def __init__(
-        self, in_channels: int, out_channels: int, stride: int = 1, bias: bool = True
-    ) -> None:
-        super().__init__(in_channels, out_channels, 3, stride=stride, padding=1, bias=bias)
-
     def forward(self, x: Tensor) -> Tensor:
         if (
             QUICKER
@@ -37,6 +33,15 @@ class Conv3x3(nn.Conv2d):
         ):
             return _Conv3x3.apply(x, self.weight, self.bias, self.stride)
         return super().forward(x)
+
+
+def quicken(model: nn.Module) -> None:
+    """Make every 3×3 convolution of a model a `Conv3x3`, with the parameters that it has."""
+    for module in model.modules():
+        if type(module) is nn.Conv2d:
+            form = module.kernel_size, module.padding, module.dilation, module.groups
+            if form == ((3, 3), (1, 1), (1, 1), 1):
+                module.__class__ = Conv3x3
 
 
 class _Conv3x3(torch.autograd.Function):

@@ -7,8 +7,6 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from .convolution import Conv3x3
-
 
 class PyramidFeatures(nn.Module):
     """Feature pyramid P3 … P7 over C3, C4, C5.
@@ -42,12 +40,12 @@ class PyramidFeatures(nn.Module):
         self.lateral4 = nn.Conv2d(C4_size, feature_size, kernel_size=1)
         self.lateral5 = nn.Conv2d(C5_size, feature_size, kernel_size=1)
         # 3×3: smooths the steps that upsampling leaves
-        self.output3 = Conv3x3(feature_size, feature_size)
-        self.output4 = Conv3x3(feature_size, feature_size)
-        self.output5 = Conv3x3(feature_size, feature_size)
+        self.output3 = nn.Conv2d(feature_size, feature_size, kernel_size=3, padding=1)
+        self.output4 = nn.Conv2d(feature_size, feature_size, kernel_size=3, padding=1)
+        self.output5 = nn.Conv2d(feature_size, feature_size, kernel_size=3, padding=1)
         # P6 and P7 see objects larger than P5's anchors
-        self.p6 = Conv3x3(p6_sizes[p6_from], feature_size, stride=2)
-        self.p7 = Conv3x3(feature_size, feature_size, stride=2)
+        self.p6 = nn.Conv2d(p6_sizes[p6_from], feature_size, kernel_size=3, stride=2, padding=1)
+        self.p7 = nn.Conv2d(feature_size, feature_size, kernel_size=3, stride=2, padding=1)
 
     def forward(self, inputs: list[Tensor]) -> list[Tensor]:
         # shapes for ResNet-50 and images [2, 3, 640, 832]

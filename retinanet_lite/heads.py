@@ -7,8 +7,6 @@ docs/regression_and_classification.md.
 import torch.nn as nn
 from torch import Tensor
 
-from .convolution import Conv3x3
-
 
 class _Head(nn.Module):
     """Four 3×3 convolutions with ReLU, and an output convolution. One head serves every level.
@@ -33,16 +31,16 @@ class _Head(nn.Module):
             )
         self.values = values
         self.norm_groups = norm_groups
-        bias = norm_groups is None
-        self.conv1 = Conv3x3(in_channels, feature_size, bias=bias)
-        self.conv2 = Conv3x3(feature_size, feature_size, bias=bias)
-        self.conv3 = Conv3x3(feature_size, feature_size, bias=bias)
-        self.conv4 = Conv3x3(feature_size, feature_size, bias=bias)
+        form = {"kernel_size": 3, "padding": 1, "bias": norm_groups is None}
+        self.conv1 = nn.Conv2d(in_channels, feature_size, **form)
+        self.conv2 = nn.Conv2d(feature_size, feature_size, **form)
+        self.conv3 = nn.Conv2d(feature_size, feature_size, **form)
+        self.conv4 = nn.Conv2d(feature_size, feature_size, **form)
         self.norm1, self.norm2, self.norm3, self.norm4 = (
             nn.GroupNorm(norm_groups, feature_size) if norm_groups else nn.Identity()
             for _ in range(4)
         )
-        self.output = Conv3x3(feature_size, num_anchors * values)
+        self.output = nn.Conv2d(feature_size, num_anchors * values, kernel_size=3, padding=1)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:

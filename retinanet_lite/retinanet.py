@@ -15,6 +15,7 @@ from .anchors import Anchors
 from .backbone import BasicBlock, Bottleneck, ResNet
 from .boxes import BBoxTransform
 from .checks import check_images
+from .convolution import quicken
 from .detection import Detection
 from .fpn import PyramidFeatures
 from .heads import ClassificationModel, RegressionModel
@@ -86,6 +87,7 @@ class RetinaNet(nn.Module):
         self.focal_loss.box_transform = self.regress_boxes
         self.detection.box_transform = self.regress_boxes
         self.initialize(prior)
+        quicken(self)
         self.frozen: tuple[str, ...] = ()
         if freeze_bn:
             self.freeze_bn()

@@ -5,8 +5,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from retinanet_lite import BasicBlock, RetinaNet
-from retinanet_lite.convolution import Conv3x3, weight_gradient
+from retinanet_lite import BasicBlock, RetinaNet, replace_classes
+from retinanet_lite.convolution import Conv3x3, quicken, weight_gradient
 
 
 @pytest.fixture
@@ -21,6 +21,12 @@ def quick_way(monkeypatch):
 
     monkeypatch.setattr("retinanet_lite.convolution.weight_gradient", counted)
     return gone
+
+
+def quick(in_channels: int, out_channels: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+    convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=bias)
+    quicken(convolution)
+    return convolution.to(memory_format=torch.channels_last)
 
 
 def channels_last(*shape: int) -> torch.Tensor:
@@ -42,8 +48,8 @@ def test_the_gradient_of_the_weights_is_pytorchs(stride, size):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("size", [(12, 16), (7, 9)])
 def test_it_computes_and_learns_what_pytorchs_does(quick_way, stride, bias, size):
-    mine = Conv3x3(16, 24, stride, bias).to(memory_format=torch.channels_last)
     other = nn.Conv2d(16, 24, 3, stride, padding=1, bias=bias).double()
+    mine = quick(16, 24, stride, bias)
     other.load_state_dict(mine.state_dict())
     x = channels_last(2, 16, *size).requires_grad_()
     y, expected = mine(x), other(x.double())
@@ -72,7 +78,7 @@ def test_a_whole_model_learns_the_same_either_way(quick_way, make_tiny, small_ba
 
 @pytest.mark.parametrize("frozen", ["weight", "everything"])
 def test_what_is_frozen_costs_nothing(quick_way, frozen):
-    conv = Conv3x3(4, 4).to(memory_format=torch.channels_last)
+    conv = quick(4, 4)
     conv.weight.requires_grad_(False)
     conv.bias.requires_grad_(frozen == "weight")
     x = channels_last(1, 4, 6, 6).requires_grad_()
@@ -81,14 +87,14 @@ def test_what_is_frozen_costs_nothing(quick_way, frozen):
 
 
 def test_an_input_that_needs_no_gradient_gets_none(quick_way):
-    conv = Conv3x3(4, 4).to(memory_format=torch.channels_last)
+    conv = quick(4, 4)
     x = channels_last(1, 4, 6, 6)
     conv(x).sum().backward()
     assert x.grad is None and conv.weight.grad is not None and len(quick_way) == 1
 
 
 def test_autocast_keeps_pytorchs_way(quick_way):
-    conv = Conv3x3(4, 4).to(memory_format=torch.channels_last)
+    conv = quick(4, 4)
     with torch.autocast("cpu", torch.bfloat16):
         y = conv(channels_last(1, 4, 6, 6))
     assert y.dtype == torch.bfloat16
@@ -96,7 +102,17 @@ def test_autocast_keeps_pytorchs_way(quick_way):
     assert conv.weight.grad.dtype == torch.float32 and not quick_way
 
 
-def test_it_is_a_convolution_to_whoever_asks():
-    for module in RetinaNet(2, BasicBlock, [1, 1, 1, 1]).modules():
+def test_all_of_a_model_and_no_other_convolutions_are_quick():
+    model = RetinaNet(2, BasicBlock, [1, 1, 1, 1])
+    for module in [*model.modules(), *replace_classes(model, 3).modules()]:
         if isinstance(module, nn.Conv2d):
             assert isinstance(module, Conv3x3) == (module.kernel_size == (3, 3))
+
+
+@pytest.mark.parametrize(
+    "other", [{"padding": 0}, {"padding": 2, "dilation": 2}, {"padding": 1, "groups": 2}], ids=str
+)
+def test_other_forms_stay_as_they_are(other):
+    convolution = nn.Conv2d(4, 4, 3, **other)
+    quicken(convolution)
+    assert type(convolution) is nn.Conv2d
