@@ -20,16 +20,19 @@ BUILDERS: dict[str, Callable[..., RetinaNet]] = {
 def published(version: str, num_classes: int = 20, **arguments) -> RetinaNet:
     """torchvision's v1 or v2 over ResNet-50, with parameters at random."""
     nothing = {"weights": None, "weights_backbone": None, "_skip_resize": True}
-    model = BUILDERS[version](num_classes=num_classes, **nothing, **arguments)
-    return at_random(model)
+    with torch.device("meta"):  # shapes alone: all values come at random
+        model = BUILDERS[version](num_classes=num_classes, **nothing, **arguments)
+    return at_random(model.to_empty(device="cpu"))
 
 
 def of_depth(name: str, p6_from: str, num_classes: int = 5, **arguments) -> RetinaNet:
     """torchvision's RetinaNet over any of its ResNets, as one builds it with its own parts."""
-    resnet = getattr(torchvision.models, name)()
-    p6 = LastLevelP6P7(256 if p6_from == "P5" else resnet.fc.in_features, 256)
-    backbone = _resnet_fpn_extractor(resnet, 5, returned_layers=[2, 3, 4], extra_blocks=p6)
-    return at_random(RetinaNet(backbone, num_classes, _skip_resize=True, **arguments))
+    with torch.device("meta"):
+        resnet = getattr(torchvision.models, name)()
+        p6 = LastLevelP6P7(256 if p6_from == "P5" else resnet.fc.in_features, 256)
+        backbone = _resnet_fpn_extractor(resnet, 5, returned_layers=[2, 3, 4], extra_blocks=p6)
+        model = RetinaNet(backbone, num_classes, _skip_resize=True, **arguments)
+    return at_random(model.to_empty(device="cpu"))
 
 
 @torch.no_grad()
@@ -45,6 +48,7 @@ def at_random(model: RetinaNet) -> RetinaNet:
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 1.5)
+            module.num_batches_tracked.random_(1, 1000)
             if name.endswith(("bn3", "layer1.0.bn2", "downsample.1")):
                 module.weight.mul_(0.3)  # what a residual block adds; else it grows and grows
         elif isinstance(module, nn.Conv2d):
@@ -64,23 +68,37 @@ def numbers(model: RetinaNet, images: Tensor) -> dict:
     C = model.backbone.body(images)
     P = list(model.backbone.fpn(C).values())
     outputs = model.head(P)
-    anchors = model.anchor_generator(ImageList(images, [size] * len(images)), P)
-    A = anchors[0].shape[0] // sum(p.shape[2] * p.shape[3] for p in P)
+    anchors, *_ = model.anchor_generator(ImageList(images, [size] * len(images)), P)
+    logits, deltas = outputs["cls_logits"], outputs["bbox_regression"]
+    A = len(anchors) // sum(p.shape[2] * p.shape[3] for p in P)
     counts = [p.shape[2] * p.shape[3] * A for p in P]
-    with torch.no_grad():
-        detections = model.postprocess_detections(
-            {name: list(output.split(counts, dim=1)) for name, output in outputs.items()},
-            [list(of_image.split(counts)) for of_image in anchors],
-            [size] * len(images),
-        )
     return {
         "C": list(C.values()),
         "P": P,
-        "logits": outputs["cls_logits"],
-        "deltas": outputs["bbox_regression"],
-        "anchors": anchors[0],
-        "detections": detections,
+        "logits": logits,
+        "deltas": deltas,
+        "anchors": anchors,
+        "detections": detections(model, logits, deltas, anchors, counts, images),
     }
+
+
+@torch.no_grad()
+def detections(
+    model: RetinaNet,
+    logits: Tensor,
+    deltas: Tensor,
+    anchors: Tensor,
+    counts: list[int],
+    images: Tensor,
+) -> list[dict[str, Tensor]]:
+    """Its detections of a batch, of whose anchors each level has so many."""
+    outputs = {"cls_logits": logits, "bbox_regression": deltas}
+    size = tuple(images.shape[-2:])
+    return model.postprocess_detections(
+        {name: list(output.split(counts, dim=1)) for name, output in outputs.items()},
+        [list(anchors.split(counts))] * len(images),
+        [size] * len(images),
+    )
 
 
 def losses(model: RetinaNet, found: dict, targets: list[dict]) -> dict[str, Tensor]:

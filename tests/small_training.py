@@ -1,6 +1,8 @@
 """A training that takes a second, for tests in this process and in others."""
 
+import copy
 import os
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -18,6 +20,12 @@ RECIPE = Recipe(steps=8, batch_size=2, evaluate_every=4, save_every=2, seed=3)
 
 
 def new_detector(freeze_bn: bool = False) -> Detector:
+    """Always the same one."""
+    return copy.deepcopy(first_detector(freeze_bn))
+
+
+@cache
+def first_detector(freeze_bn: bool) -> Detector:
     torch.manual_seed(0)
     model = RetinaNet(3, BasicBlock, [1, 1, 1, 1], feature_size=16, freeze_bn=freeze_bn)
     # not next to nothing as in a new network: something is detected, so that there is an AP

@@ -39,14 +39,14 @@ def saved(file: Path, classes: tuple[str, ...], size: tuple[int, int] | None = N
     return file
 
 
-@pytest.fixture
-def shapes_file(tmp_path):
-    return saved(tmp_path / "shapes.pt", ("disc", "triangle", "star"))
+@pytest.fixture(scope="module")
+def shapes_file(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("shapes") / "shapes.pt", ("disc", "triangle", "star"))
 
 
-@pytest.fixture
-def pets_file(tmp_path):
-    return saved(tmp_path / "pets.pt", ("cat", "dog"), size=(80, 200))
+@pytest.fixture(scope="module")
+def pets_file(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("pets") / "pets.pt", ("cat", "dog"), size=(80, 200))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Two processes on the CPU learn and measure what one would."""
 
 import json
-import multiprocessing
 import os
 import socket
 import subprocess
@@ -30,15 +29,13 @@ from retinanet_lite.training import make_loader
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
+def two(forkserver, tmp_path_factory):
     """What two processes found, and the folder of their training."""
     folder = tmp_path_factory.mktemp("two")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["retinanet_lite"])
-    workers = [context.Process(target=one_of_two, args=(i, port, folder)) for i in range(2)]
+    workers = [forkserver.Process(target=one_of_two, args=(i, port, folder)) for i in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -1,5 +1,7 @@
 """Other classes for a trained model: what it has learned stays, what it says is new."""
 
+import copy
+
 import pytest
 import torch
 import torch.nn as nn
@@ -28,9 +30,8 @@ def images() -> torch.Tensor:
     return torch.randn(2, 3, 64, 96)
 
 
-@pytest.fixture
-def settled(make_tiny) -> RetinaNet:
-    """A model of three classes whose every setting is another than by default."""
+@pytest.fixture(scope="module")
+def first_settled(make_tiny) -> RetinaNet:
     torch.manual_seed(1)
     model = make_tiny(
         freeze_bn=False,
@@ -45,6 +46,12 @@ def settled(make_tiny) -> RetinaNet:
     nn.init.normal_(model.classification_model.output.weight, std=0.1)
     nn.init.normal_(model.classification_model.output.bias)
     return model
+
+
+@pytest.fixture
+def settled(first_settled) -> RetinaNet:
+    """A model of three classes whose every setting is another than by default."""
+    return copy.deepcopy(first_settled)
 
 
 CHANGES = {

@@ -259,11 +259,11 @@ def first(batch):
     return batch[0]
 
 
-def test_a_folder_travels_to_the_workers_of_a_data_loader(voc):
+def test_a_folder_travels_to_the_workers_of_a_data_loader(forkserver, voc):
     folder = VocFolder(voc)
     again = pickle.loads(pickle.dumps(folder))
     assert again.classes == folder.classes and again.problems == folder.problems
-    loader = DataLoader(folder, collate_fn=first, num_workers=1, multiprocessing_context="spawn")
+    loader = DataLoader(folder, collate_fn=first, num_workers=1, multiprocessing_context=forkserver)
     for (image, target), (expected, there) in zip(loader, folder, strict=True):
         assert torch.equal(image, expected) and torch.equal(target["boxes"], there["boxes"])
 

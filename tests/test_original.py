@@ -225,7 +225,7 @@ def test_an_object_that_no_anchor_covers_is_learned_in_neither(original, ours):
 
 @pytest.mark.parametrize("resnet", ["resnet18", "resnet50"])
 def test_every_gradient_is_the_originals(resnet):
-    theirs = Original(resnet)
+    theirs = Original(resnet, features=64)
     ours = from_pytorch_retinanet(theirs.state_dict(), freeze_bn=False)  # in eval mode, as theirs
     images, annotations = scenes(2, 128, 128), annotated([SMALL, BIG], [SMALL])
     probabilities, _ = theirs(images)

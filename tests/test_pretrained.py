@@ -44,7 +44,7 @@ def test_the_page_of_measurements_says_what_stands_beside_the_file():
 
 
 def test_what_stands_beside_the_file_is_what_it_reaches(detector):
-    """Ten of the hundred scenes; all of them take half a minute."""
-    scenes = test_scenes((640, 832), CLASSES, length=10)
+    """Five of the hundred scenes; all of them take half a minute."""
+    scenes = test_scenes((640, 832), CLASSES, length=5)
     measured = json.loads(SHAPES.with_suffix(".json").read_text(encoding="utf-8"))["measured"]
     assert abs(evaluate(detector, scenes)["AP50"] - measured["AP50"]) < 0.02
