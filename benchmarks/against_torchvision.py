@@ -23,13 +23,13 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from torchvision.transforms.v2.functional import to_dtype
 
 from retinanet_lite import Detector, Recipe, RetinaNet, fit
-from retinanet_lite.anchors import Anchors
-from retinanet_lite.commands import BACKBONES
-from retinanet_lite.data.folders import VocFolder
-from retinanet_lite.data.stream import Stream
+from retinanet_lite.cli.commands import BACKBONES
 from retinanet_lite.data.transforms import augment, resize
-from retinanet_lite.evaluation import coco_metrics
-from retinanet_lite.validation import look
+from retinanet_lite.data.voc import VocFolder
+from retinanet_lite.evaluation.average_precision import coco_metrics
+from retinanet_lite.evaluation.measure import look
+from retinanet_lite.model.anchors import Anchors
+from retinanet_lite.training.stream import Stream
 
 TRIAL = 8  # steps by which the time of a step is measured, after as many that are not counted
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from retinanet_lite import RetinaNet, focal_loss, match_anchors, retinanet_resnet50
 from retinanet_lite.data.batches import to_annotations, to_batch
-from retinanet_lite.losses import FocalLoss
+from retinanet_lite.model.losses import FocalLoss
 
 CLASSES = 80
 OPTIONS = argparse.Namespace(device="cpu", warm_up=1, repeats=15, seconds=15)

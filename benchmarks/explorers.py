@@ -11,8 +11,8 @@ from ipywidgets import VBox
 
 from retinanet_lite import match_anchors
 from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.drawing import CLASSES, walkthrough_scene
 from retinanet_lite.data.scenes import test_scenes
-from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
 from retinanet_lite.detector import Detector
 from retinanet_lite.learn.explorers import (
     CurveWalk,
@@ -24,7 +24,7 @@ from retinanet_lite.learn.explorers import (
     explore_matching,
     explore_pyramid,
 )
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.zoo import SHAPES
 
 MOVES = 12  # of each control
 

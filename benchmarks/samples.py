@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from retinanet_lite.data.shapes import random_scene
+from retinanet_lite.data.drawing import random_scene
 
 
 def scenes(batch_size: int, height: int, width: int) -> list[tuple[Tensor, dict]]:

@@ -30,8 +30,8 @@ from torchvision.transforms import v2
 
 from retinanet_lite import RetinaNet, from_torchvision
 from retinanet_lite.data.batches import to_annotations, to_batch
-from retinanet_lite.data.folders import VocFolder
-from retinanet_lite.evaluation import coco_metrics
+from retinanet_lite.data.voc import VocFolder
+from retinanet_lite.evaluation.average_precision import coco_metrics
 
 CLASSES = 80
 HEIGHT, WIDTH = 640, 832  # of the images, in the groups that are not given their shapes

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from retinanet_lite import Anchors, focal_loss, match_anchors
-from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
+from retinanet_lite.data.drawing import CLASSES, walkthrough_scene
 from retinanet_lite.learn import diagrams, figures
 
 STRIDES = (8, 16, 32, 64, 128)

@@ -4,10 +4,13 @@ In the docstrings "walkthrough" is docs/walkthrough.md, and "the original" is th
 `pytorch-retinanet`, whose structure this package follows.
 """
 
-from .anchors import Anchors
-from .backbone import BasicBlock, Bottleneck, ResNet
-from .boxes import BBoxTransform, ClipBoxes
-from .builders import (
+from .detector import Detector
+from .evaluation.anchor_coverage import anchor_coverage
+from .evaluation.measure import evaluate
+from .model.anchors import Anchors
+from .model.backbone import BasicBlock, Bottleneck, ResNet
+from .model.boxes import BBoxTransform, ClipBoxes
+from .model.builders import (
     coco_detector,
     retinanet_resnet18,
     retinanet_resnet34,
@@ -15,18 +18,16 @@ from .builders import (
     retinanet_resnet101,
     retinanet_resnet152,
 )
-from .coverage import anchor_coverage
-from .detection import Detection
-from .detector import Detector
-from .finetuning import keep_classes, replace_classes
-from .fpn import PyramidFeatures
-from .heads import ClassificationModel, RegressionModel
-from .losses import FocalLoss, focal_loss
-from .matching import match_anchors
-from .retinanet import RetinaNet
-from .training import Recipe, fit
-from .validation import evaluate
-from .weights import from_pytorch_retinanet, from_torchvision, to_torchvision
+from .model.detection import Detection
+from .model.fpn import PyramidFeatures
+from .model.heads import ClassificationModel, RegressionModel
+from .model.losses import FocalLoss, focal_loss
+from .model.matching import match_anchors
+from .model.retinanet import RetinaNet
+from .training.fit import fit
+from .training.recipe import Recipe
+from .zoo.new_classes import keep_classes, replace_classes
+from .zoo.weights import from_pytorch_retinanet, from_torchvision, to_torchvision
 
 __version__ = "0.1.0"
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .architecture import architecture, build
-from .boxes import ClipBoxes
-from .checks import SMALLEST_SIDE
 from .data.batches import to_batch
 from .data.transforms import as_tv_tensors, resize
-from .retinanet import RetinaNet
+from .model.boxes import ClipBoxes
+from .model.inputs import SMALLEST_SIDE
+from .model.retinanet import RetinaNet
+from .zoo.architecture import architecture, build
 
 Item = tuple[Tensor, dict]  # an image [3, H, W] and its {"boxes": [M, 4], "labels": [M]}
 NOTHING = {"boxes": torch.empty(0, 4), "labels": torch.empty(0, dtype=torch.int64)}

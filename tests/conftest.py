@@ -10,7 +10,7 @@ from hypothesis import settings
 
 from retinanet_lite import BasicBlock, RetinaNet
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import Scene, random_scene, walkthrough_scene
+from retinanet_lite.data.drawing import Scene, random_scene, walkthrough_scene
 
 # one thread does for models this small, and waits for no other where other work runs beside
 torch.set_num_threads(1)

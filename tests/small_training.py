@@ -9,11 +9,11 @@ import torch
 
 from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, fit
 from retinanet_lite.data.batches import to_batch
+from retinanet_lite.data.drawing import random_scene
 from retinanet_lite.data.scenes import ShapesDataset
-from retinanet_lite.data.shapes import random_scene
 from retinanet_lite.data.transforms import augment
-from retinanet_lite.distributed import gather, processes, rank, share_gradients, world_size
-from retinanet_lite.validation import evaluate
+from retinanet_lite.devices import gather, processes, rank, share_gradients, world_size
+from retinanet_lite.evaluation.measure import evaluate
 
 CLASSES = ("disc", "square", "star")
 RECIPE = Recipe(steps=8, batch_size=2, evaluate_every=4, save_every=2, seed=3)

@@ -16,9 +16,9 @@ from retinanet_lite import (
     FocalLoss,
     RetinaNet,
 )
-from retinanet_lite.architecture import architecture
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import random_scene
+from retinanet_lite.data.drawing import random_scene
+from retinanet_lite.zoo.architecture import architecture
 
 # of every argument, a value unlike its default
 UNLIKE = {

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from retinanet_lite import Anchors, focal_loss, match_anchors
-from retinanet_lite.batched import CHUNK, focal_loss_sum, match_batch
+from retinanet_lite.fast.batched import CHUNK, focal_loss_sum, match_batch
 
 ANCHORS = Anchors()(torch.empty(1, 3, 96, 130))
 RULES = [False, True, "low_quality"]
@@ -129,8 +129,8 @@ def test_the_gradient_may_be_asked_for_twice():
 
 def test_after_the_checks_a_step_does_not_wait_for_values(make_tiny, small_batch, monkeypatch):
     """Tensors on "meta" have shapes and no values: whoever asks for one gets an error."""
-    monkeypatch.setattr("retinanet_lite.retinanet.check_images", lambda *_: None)
-    monkeypatch.setattr("retinanet_lite.losses.check_annotations", lambda *_: None)
+    monkeypatch.setattr("retinanet_lite.model.retinanet.check_images", lambda *_: None)
+    monkeypatch.setattr("retinanet_lite.model.losses.check_annotations", lambda *_: None)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no "meta"
     model = make_tiny().to("meta")
     losses = model(*(x.to("meta") for x in small_batch))

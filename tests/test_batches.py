@@ -6,8 +6,8 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms.v2 import functional
 
 from retinanet_lite.data.batches import normalize, to_annotations, to_batch
+from retinanet_lite.data.drawing import random_scene
 from retinanet_lite.data.scenes import ShapesDataset
-from retinanet_lite.data.shapes import random_scene
 
 MEAN, STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]  # ImageNet's
 

@@ -32,7 +32,7 @@ from retinanet_lite import (
     from_torchvision,
     to_torchvision,
 )
-from retinanet_lite.weights import COCO, download
+from retinanet_lite.zoo.weights import COCO, download
 
 WIDTH = 32  # channels of the pyramid: as few as torchvision's GroupNorm of 32 groups allows
 BODY, FPN, HEAD = "backbone.body", "backbone.fpn", "head"

@@ -14,15 +14,17 @@ from conftest import tiny_retinanet
 from PIL import Image
 from test_folders import HEIGHT, WIDTH, annotation, draw, voc_xml, write
 
-from retinanet_lite import Anchors, Detector, Recipe, commands
-from retinanet_lite.cli import main, make_parser
-from retinanet_lite.coverage import anchor_coverage
-from retinanet_lite.data.folders import CocoFolder, VocFolder
+from retinanet_lite import Anchors, Detector, Recipe
+from retinanet_lite.cli import commands
+from retinanet_lite.cli.main import main, make_parser
+from retinanet_lite.data.coco import CocoFolder
+from retinanet_lite.data.drawing import walkthrough_scene
 from retinanet_lite.data.images import read_image
 from retinanet_lite.data.scenes import ShapesDataset, test_scenes
-from retinanet_lite.data.shapes import walkthrough_scene
-from retinanet_lite.evaluation import coco_report
-from retinanet_lite.weights import COCO
+from retinanet_lite.data.voc import VocFolder
+from retinanet_lite.evaluation.anchor_coverage import anchor_coverage
+from retinanet_lite.evaluation.average_precision import coco_report
+from retinanet_lite.zoo.weights import COCO
 
 COMMANDS = ("train", "evaluate", "detect", "anchors", "trace")
 QUICK = ["--steps", "3", "--batch-size", "2", "--features", "8", "--device", "cpu"]

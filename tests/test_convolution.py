@@ -6,20 +6,20 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from retinanet_lite import BasicBlock, RetinaNet, replace_classes
-from retinanet_lite.convolution import Conv3x3, quicken, weight_gradient
+from retinanet_lite.fast.convolution import Conv3x3, quicken, weight_gradient
 
 
 @pytest.fixture
 def quick_way(monkeypatch):
     """On every machine, the way that is quicker on some; says how often it was gone."""
-    monkeypatch.setattr("retinanet_lite.convolution.QUICKER", True)
+    monkeypatch.setattr("retinanet_lite.fast.convolution.QUICKER", True)
     gone = []
 
     def counted(*args):
         gone.append(args)
         return weight_gradient(*args)
 
-    monkeypatch.setattr("retinanet_lite.convolution.weight_gradient", counted)
+    monkeypatch.setattr("retinanet_lite.fast.convolution.weight_gradient", counted)
     return gone
 
 

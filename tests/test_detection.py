@@ -9,8 +9,8 @@ from torchvision.models.detection.retinanet import RetinaNet
 from torchvision.ops import nms
 
 from retinanet_lite import Anchors, BBoxTransform, Detection
-from retinanet_lite.batched import best_entries
-from retinanet_lite.detection import MANY
+from retinanet_lite.fast.batched import best_entries
+from retinanet_lite.model.detection import MANY
 
 HEIGHT, WIDTH, K = 96, 130, 3
 IMAGES = torch.empty(2, 3, HEIGHT, WIDTH)

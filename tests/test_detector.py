@@ -12,19 +12,11 @@ from conftest import tiny_retinanet
 from torchvision.ops import box_iou
 from torchvision.transforms.v2 import functional
 
-from retinanet_lite import (
-    Anchors,
-    Detector,
-    Recipe,
-    RetinaNet,
-    evaluate,
-    fit,
-    from_torchvision,
-)
+from retinanet_lite import Anchors, Detector, Recipe, RetinaNet, evaluate, fit, from_torchvision
 from retinanet_lite.data.batches import normalize, to_batch
+from retinanet_lite.data.drawing import random_scene
 from retinanet_lite.data.scenes import ShapesDataset
-from retinanet_lite.data.shapes import random_scene
-from retinanet_lite.evaluation import coco_metrics
+from retinanet_lite.evaluation.average_precision import coco_metrics
 
 CLASSES = ("disc", "square", "star")
 SIZES = [(40, 56), (40, 56), (56, 40), (44, 33), (40, 56), (60, 40)]

@@ -36,13 +36,13 @@ from retinanet_lite import (
     from_torchvision,
     match_anchors,
     retinanet_resnet50,
-    variants,
 )
-from retinanet_lite.architecture import plain
-from retinanet_lite.builders import COCO_SIZE
-from retinanet_lite.checkpoints import PYTORCH_RETINANET, TORCHVISION
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.transforms import resize
+from retinanet_lite.model.builders import COCO_SIZE
+from retinanet_lite.zoo import variants
+from retinanet_lite.zoo.architecture import plain
+from retinanet_lite.zoo.checkpoints import PYTORCH_RETINANET, TORCHVISION
 
 PAGE = (Path(__file__).parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")
 OWNERS = {

@@ -13,9 +13,8 @@ from small_training import RECIPE, new_detector, one_of_two, scenes, shared_batc
 from test_folders import annotation, draw, write
 
 from retinanet_lite import Detector, evaluate, fit
-from retinanet_lite.data.stream import Stream
 from retinanet_lite.data.transforms import augment
-from retinanet_lite.distributed import (
+from retinanet_lite.devices import (
     average,
     gather,
     processes,
@@ -24,8 +23,9 @@ from retinanet_lite.distributed import (
     share_gradients,
     world_size,
 )
-from retinanet_lite.run import read_log
-from retinanet_lite.training import make_loader
+from retinanet_lite.training.fit import make_loader
+from retinanet_lite.training.run_folder import read_log
+from retinanet_lite.training.stream import Stream
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +107,16 @@ def test_a_batch_is_shared_equally(monkeypatch):
     stream, recipe = Stream(scenes(5)), replace(RECIPE, batch_size=6, steps=2)
     whole = [images for images, _ in make_loader(stream, recipe, 0, 0, False)]
     shares = []
-    monkeypatch.setattr("retinanet_lite.training.world_size", lambda: 2)
+    monkeypatch.setattr("retinanet_lite.training.fit.world_size", lambda: 2)
     for number in range(2):
-        monkeypatch.setattr("retinanet_lite.training.rank", lambda number=number: number)
+        monkeypatch.setattr("retinanet_lite.training.fit.rank", lambda number=number: number)
         shares.append([images for images, _ in make_loader(stream, recipe, 0, 0, False)])
     for batch, first, second in zip(whole, *shares, strict=True):
         assert torch.equal(batch[0::2], first) and torch.equal(batch[1::2], second)
 
 
 def test_a_batch_that_cannot_be_shared_equally_is_named(monkeypatch):
-    monkeypatch.setattr("retinanet_lite.training.world_size", lambda: 3)
+    monkeypatch.setattr("retinanet_lite.training.fit.world_size", lambda: 3)
     with pytest.raises(ValueError, match="a batch of 2 can't be shared equally by 3 .*multiple of"):
         make_loader(Stream(scenes(5)), RECIPE, 0, 0, False)
 

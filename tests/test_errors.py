@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from retinanet_lite.errors import DETECTION_KINDS, OBJECT_KINDS, sort_errors
+from retinanet_lite.evaluation.error_kinds import DETECTION_KINDS, OBJECT_KINDS, sort_errors
 
 CAT, DOG = 0, 1
 UNIT = (0, 0, 10, 10)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from retinanet_lite.evaluation import (
+from retinanet_lite.evaluation.average_precision import (
     IOU_THRESHOLDS,
     METRICS,
     coco_metrics,

@@ -10,9 +10,7 @@ from torch import nn
 from torchvision.ops import batched_nms, box_iou, sigmoid_focal_loss
 
 from retinanet_lite import Anchors, BasicBlock, PyramidFeatures, ResNet
-from retinanet_lite.backbone import RESNETS
-from retinanet_lite.data.shapes import CLASSES, random_scene
-from retinanet_lite.detection import Detection
+from retinanet_lite.data.drawing import CLASSES, random_scene
 from retinanet_lite.learn.explorers import (
     CurveWalk,
     bin_by_logit,
@@ -31,7 +29,9 @@ from retinanet_lite.learn.explorers import (
     show_stages_of_detection,
     slider,
 )
-from retinanet_lite.learn.explorers.pyramid import receptive_field
+from retinanet_lite.learn.explorers.pyramid_cells import receptive_field
+from retinanet_lite.model.backbone import RESNETS
+from retinanet_lite.model.detection import Detection
 
 
 @pytest.fixture(autouse=True)

@@ -6,8 +6,8 @@ import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from retinanet_lite.learn.charts import show_items
 from retinanet_lite.learn.figures import show_detections
+from retinanet_lite.learn.training_figures import show_items
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from retinanet_lite import (
     replace_classes,
 )
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import random_scene
+from retinanet_lite.data.drawing import random_scene
 
 OUTPUT = {"classification_model.output.weight", "classification_model.output.bias"}
 

@@ -16,7 +16,8 @@ from torchvision.transforms.v2 import RandomHorizontalFlip
 from torchvision.tv_tensors import BoundingBoxes
 from torchvision.tv_tensors import Image as ImageTensor
 
-from retinanet_lite.data.folders import CocoFolder, Problem, VocFolder
+from retinanet_lite.data.coco import CocoFolder
+from retinanet_lite.data.voc import Problem, VocFolder
 
 HEIGHT, WIDTH = 40, 60
 

@@ -10,7 +10,7 @@ from small_training import RECIPE, new_detector, scenes
 
 from retinanet_lite import Detector, Recipe, RetinaNet, fit
 from retinanet_lite.data.transforms import augment
-from retinanet_lite.run import Run
+from retinanet_lite.training.run_folder import Run
 
 PARTS = ("backbone.conv1", "backbone.bn1", "backbone.layer1", "fpn.lateral4")
 SHORT = replace(RECIPE, steps=2)

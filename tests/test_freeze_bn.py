@@ -3,7 +3,7 @@
 import torch
 from torchvision.ops import FrozenBatchNorm2d
 
-from retinanet_lite.backbone import BatchNorm2d
+from retinanet_lite.model.backbone import BatchNorm2d
 
 
 def batch_norms(model):

@@ -6,7 +6,7 @@ import torch
 from torchvision.ops import box_iou
 
 from retinanet_lite import Anchors, BBoxTransform, FocalLoss
-from retinanet_lite.data.shapes import random_scene
+from retinanet_lite.data.drawing import random_scene
 
 K = 3
 PADDING = [-1.0] * 5

@@ -7,7 +7,7 @@ from torchvision.models.detection._utils import Matcher
 from torchvision.ops import box_iou
 
 from retinanet_lite import Anchors, match_anchors
-from retinanet_lite.data.shapes import random_scene
+from retinanet_lite.data.drawing import random_scene
 
 
 def boxes_of(count: int, side: float = 100.0) -> torch.Tensor:

@@ -12,9 +12,9 @@ from original import Original, decode, losses, make_anchors, overlaps
 from torch import Tensor
 
 from retinanet_lite import RetinaNet, from_pytorch_retinanet
-from retinanet_lite.backbone import RESNETS
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import random_scene
+from retinanet_lite.data.drawing import random_scene
+from retinanet_lite.model.backbone import RESNETS
 
 SIZE = (128, 160)
 NO_OBJECT = (-1.0,) * 5

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from retinanet_lite import Detector, evaluate
+from retinanet_lite.data.drawing import CLASSES
 from retinanet_lite.data.scenes import test_scenes
-from retinanet_lite.data.shapes import CLASSES
-from retinanet_lite.errors import sort_errors
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.evaluation.error_kinds import sort_errors
+from retinanet_lite.zoo import SHAPES
 
 DOCS = Path(__file__).parents[1] / "docs"
 

@@ -8,10 +8,10 @@ from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
 from retinanet_lite.data.batches import MEAN
+from retinanet_lite.data.drawing import random_scene
 from retinanet_lite.data.scenes import ShapesDataset, test_scenes, training_scenes
-from retinanet_lite.data.shapes import random_scene
-from retinanet_lite.data.stream import Stream
 from retinanet_lite.data.transforms import as_tv_tensors, augment, resize
+from retinanet_lite.training.stream import Stream
 
 HEIGHT, WIDTH = 60, 80
 STRONG = augment(vertical_flip=0.5, scale=0.4, shift=0.3, colour=0.0)

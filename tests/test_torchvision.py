@@ -8,16 +8,10 @@ import torch
 import torchvision
 from torch.utils._pytree import tree_map
 
-from retinanet_lite import (
-    Anchors,
-    RetinaNet,
-    from_torchvision,
-    retinanet_resnet18,
-    to_torchvision,
-)
-from retinanet_lite.backbone import RESNETS
-from retinanet_lite.checkpoints import TORCHVISION
+from retinanet_lite import Anchors, RetinaNet, from_torchvision, retinanet_resnet18, to_torchvision
 from retinanet_lite.data.batches import to_annotations
+from retinanet_lite.model.backbone import RESNETS
+from retinanet_lite.zoo.checkpoints import TORCHVISION
 
 CASES = {  # height, width and number of images
     "320x320-2": (320, 320, 2),

@@ -18,11 +18,11 @@ from torch.optim.optimizer import (
 
 from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, fit
 from retinanet_lite import detector as detector_module
-from retinanet_lite import training as training_module
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import random_scene
+from retinanet_lite.data.drawing import random_scene
 from retinanet_lite.data.transforms import augment
-from retinanet_lite.run import read_log
+from retinanet_lite.training import fit as training_module
+from retinanet_lite.training.run_folder import read_log
 
 SHORT = Recipe(steps=3, batch_size=2, save_every=1)
 

@@ -25,13 +25,13 @@ from tqdm.auto import tqdm
 
 from retinanet_lite import BasicBlock, Detector, RetinaNet, retinanet_resnet50
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
+from retinanet_lite.data.drawing import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map, show_model
 from retinanet_lite.learn.exercises import check_describe, check_edges
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import show_detections, show_scene
 from retinanet_lite.learn.trace import trace
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map()

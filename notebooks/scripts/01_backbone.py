@@ -23,15 +23,12 @@ from torch import nn
 import retinanet_lite
 from retinanet_lite import Detector
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.data.drawing import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_friends_stem, check_padding_for
 from retinanet_lite.learn.explorers import choice, explore, slider
-from retinanet_lite.learn.figures import (
-    show_features,
-    show_receptive_field,
-)
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.learn.figures import show_features, show_receptive_field
+from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="backbone")
@@ -280,7 +277,7 @@ same = [torch.allclose(a.grad, b.grad, rtol=1e-3, atol=1e-5) for a, b in pairs]
 print("gradients equal:", sum(same), "of", len(same))
 
 # %% [markdown]
-# From here on you can trust the package's class, because you know what is in it. Now the real size. In `ResNet.forward` of `retinanet_lite/backbone.py` a comment at the end of each line says which shape to expect. Is it so?
+# From here on you can trust the package's class, because you know what is in it. Now the real size. In `ResNet.forward` of `retinanet_lite/model/backbone.py` a comment at the end of each line says which shape to expect. Is it so?
 
 # %%
 with torch.no_grad():

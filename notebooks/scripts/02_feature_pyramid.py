@@ -23,12 +23,12 @@ from torch import nn
 import retinanet_lite
 from retinanet_lite import Detector
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.data.drawing import random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map, show_pyramid
 from retinanet_lite.learn.exercises import check_count_cells, check_merge
 from retinanet_lite.learn.explorers import explore_pyramid, show_pyramid_at
 from retinanet_lite.learn.figures import show_cells, show_features
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="pyramid")
@@ -365,7 +365,7 @@ for height, width in [(417, 333), (448, 352)]:
 # %% [markdown]
 # Once the image is padded, both ways give the same numbers. The price of padding is cells to compute: 3,288 in place of 3,001.
 #
-# `retinanet_lite.variants.torchvision_v1()` has all the arguments that make our detector torchvision's v1, `torchvision_v2()` those of v2, and `pytorch_retinanet()` those of the original; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# `retinanet_lite.zoo.variants.torchvision_v1()` has all the arguments that make our detector torchvision's v1, `torchvision_v2()` those of v2, and `pytorch_retinanet()` those of the original; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

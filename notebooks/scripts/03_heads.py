@@ -23,19 +23,12 @@ from torch import nn
 import retinanet_lite
 from retinanet_lite import Detector
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
+from retinanet_lite.data.drawing import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_row_of, check_to_grid
 from retinanet_lite.learn.explorers import explore, slider
-from retinanet_lite.learn.figures import (
-    ANCHOR,
-    CELL,
-    OBJECT,
-    add_boxes,
-    show_features,
-    show_image,
-)
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.learn.figures import ANCHOR, CELL, OBJECT, add_boxes, show_features, show_image
+from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="heads")
@@ -433,7 +426,7 @@ show_features(scenes[0].image, maps, title, limits=(0, 1))
 # %% [markdown]
 # In the plain head it is 11×11 cells, since each of five 3×3 convolutions adds one on every side. With the norm it is all 520. So what a cell says depends a little on all of the image, and, where a smaller image was filled up to the size of its batch, on the filling too.
 #
-# `retinanet_lite.variants.torchvision_v2()` has the norm and all other arguments that make our detector torchvision's v2, and `torchvision_v1()` those of v1; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# `retinanet_lite.zoo.variants.torchvision_v2()` has the norm and all other arguments that make our detector torchvision's v2, and `torchvision_v1()` those of v1; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

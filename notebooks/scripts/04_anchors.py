@@ -24,7 +24,7 @@ from torchvision.ops import box_iou
 
 import retinanet_lite
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import CLASSES, random_scene, walkthrough_scene
+from retinanet_lite.data.drawing import CLASSES, random_scene, walkthrough_scene
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_anchor_shape, check_best_level
 from retinanet_lite.learn.explorers import explore_anchors, show_anchors_at
@@ -450,7 +450,7 @@ add_boxes(ax, read, DETECTION | {"linestyle": "--"})
 # %% [markdown]
 # Every box is half a cell too far down and right, 4 pixels on P3 and 32 on P6. (The objects are blue, what was read is dashed.) The mean IoU of a perfect detector has dropped to 0.63, and nothing warns you: classes and scores do not depend on anchors. So tell the detector which anchors its weights were trained with: `RetinaNet(..., anchors=Anchors(offset=0.0, ...))`.
 #
-# `retinanet_lite.variants.torchvision_v1()` and `torchvision_v2()` have these anchors and all other arguments that make our detector torchvision's; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# `retinanet_lite.zoo.variants.torchvision_v1()` and `torchvision_v2()` have these anchors and all other arguments that make our detector torchvision's; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

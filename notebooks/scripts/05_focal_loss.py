@@ -28,7 +28,8 @@ from torchvision.ops import box_iou, generalized_box_iou
 import retinanet_lite
 from retinanet_lite import Detector
 from retinanet_lite.data.batches import to_annotations, to_batch
-from retinanet_lite.data.shapes import CLASSES, walkthrough_scene
+from retinanet_lite.data.drawing import CLASSES, walkthrough_scene
+from retinanet_lite.learn.detection_figures import LINES, show_decoding
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_focal, check_iou, check_targets
 from retinanet_lite.learn.explorers import (
@@ -47,8 +48,7 @@ from retinanet_lite.learn.figures import (
     show_matching,
     show_shares,
 )
-from retinanet_lite.learn.results import LINES, show_decoding
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="loss")
@@ -700,7 +700,7 @@ for name, loss in box_losses.items():
 #
 # That average has no argument here, nor has the original's clamp of p to [0.0001, 0.9999]: under "On logits" you saw what it costs.
 #
-# The table of all differences is in [differences](../docs/differences.md). The arguments that make our detector one of the others are in `retinanet_lite/variants.py`; `retinanet_lite/weights.py` reads and writes their parameters.
+# The table of all differences is in [differences](../docs/differences.md). The arguments that make our detector one of the others are in `retinanet_lite/zoo/variants.py`; `retinanet_lite/zoo/weights.py` reads and writes their parameters.
 #
 # ## What to remember
 #

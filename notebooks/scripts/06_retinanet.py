@@ -34,17 +34,17 @@ from retinanet_lite import (
     RegressionModel,
     ResNet,
 )
-from retinanet_lite.architecture import arguments
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import random_scene, walkthrough_scene
+from retinanet_lite.data.drawing import random_scene, walkthrough_scene
+from retinanet_lite.learn.detection_figures import show_stages
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_prior_bias, check_split_levels
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import show_detections, show_gradients
-from retinanet_lite.learn.results import show_stages
 from retinanet_lite.learn.trace import trace
-from retinanet_lite.pretrained import SHAPES
-from retinanet_lite.variants import torchvision_v1
+from retinanet_lite.zoo import SHAPES
+from retinanet_lite.zoo.architecture import arguments
+from retinanet_lite.zoo.variants import torchvision_v1
 
 _ = torch.manual_seed(0)
 show_map(here="detector")
@@ -550,7 +550,7 @@ back = retinanet_lite.to_torchvision(model)
 print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict().items()))
 
 # %% [markdown]
-# Both give as many detections as they may, 300 an image, and the boxes are equal to within a thousandth of a pixel. So you know torchvision's RetinaNet as well: it is the model that you built, with five arguments. And whoever does not use them pays nothing: `predict` in `retinanet_lite/retinanet.py` is still the few lines of your class, without an `if`. Each difference stands in the part that it belongs to.
+# Both give as many detections as they may, 300 an image, and the boxes are equal to within a thousandth of a pixel. So you know torchvision's RetinaNet as well: it is the model that you built, with five arguments. And whoever does not use them pays nothing: `predict` in `retinanet_lite/model/retinanet.py` is still the few lines of your class, without an `if`. Each difference stands in the part that it belongs to.
 #
 # Three more things to know:
 #
@@ -558,7 +558,7 @@ print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict
 # - `torchvision_v2()` and `pytorch_retinanet()` have the arguments for torchvision's v2 and for the original. `from_torchvision` reads v2's files as well, and `from_pytorch_retinanet` the original's.
 # - `retinanet_resnet50(weights="coco")` fetches the weights that torchvision publishes for v1, trained on the photographs of the collection COCO. It knows that their eps is 0.
 #
-# The table of all differences is in [differences](../docs/differences.md). The arguments are in `retinanet_lite/variants.py`; `retinanet_lite/weights.py` reads and writes the parameters.
+# The table of all differences is in [differences](../docs/differences.md). The arguments are in `retinanet_lite/zoo/variants.py`; `retinanet_lite/zoo/weights.py` reads and writes the parameters.
 #
 # ## What to remember
 #

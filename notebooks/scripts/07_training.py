@@ -24,15 +24,15 @@ from torchvision.ops import box_iou
 from tqdm.auto import tqdm
 
 from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, anchor_coverage, evaluate, fit
-from retinanet_lite.anchors import Anchors
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.scenes import THREE, test_scenes, training_scenes
-from retinanet_lite.data.stream import Stream
-from retinanet_lite.learn.charts import show_coverage, show_items, show_log
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_clip, check_learning_rate
 from retinanet_lite.learn.explorers import explore, slider
-from retinanet_lite.run import read_log
+from retinanet_lite.learn.training_figures import show_coverage, show_items, show_log
+from retinanet_lite.model.anchors import Anchors
+from retinanet_lite.training.run_folder import read_log
+from retinanet_lite.training.stream import Stream
 
 _ = torch.manual_seed(0)
 show_map(here="training")

@@ -23,20 +23,20 @@ from torchvision.ops import batched_nms, box_iou
 
 import retinanet_lite
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.shapes import CLASSES, Shape, draw, random_scene, walkthrough_scene
+from retinanet_lite.data.drawing import CLASSES, Shape, draw, random_scene, walkthrough_scene
 from retinanet_lite.detector import Detector
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_count_kept, check_decode_box, check_nms
-from retinanet_lite.learn.explorers import explore_detection, show_stages_of_detection
-from retinanet_lite.learn.figures import show_detections
-from retinanet_lite.learn.results import (
+from retinanet_lite.learn.detection_figures import (
     show_above,
     show_decoding,
     show_probabilities,
     show_stages,
     show_suppression,
 )
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.learn.diagrams import show_map
+from retinanet_lite.learn.exercises import check_count_kept, check_decode_box, check_nms
+from retinanet_lite.learn.explorers import explore_detection, show_stages_of_detection
+from retinanet_lite.learn.figures import show_detections
+from retinanet_lite.zoo import SHAPES
 
 show_map(here="detection")
 

@@ -21,19 +21,16 @@ import torch
 from torchvision.ops import box_iou, nms
 from tqdm.auto import tqdm
 
+from retinanet_lite.data.drawing import CLASSES
 from retinanet_lite.data.scenes import test_scenes
-from retinanet_lite.data.shapes import CLASSES
 from retinanet_lite.detector import Detector
-from retinanet_lite.errors import sort_errors
-from retinanet_lite.evaluation import coco_metrics, mean_average_precision, precision_recall
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import (
-    check_area,
-    check_match_voc,
-    check_precision_and_recall,
+from retinanet_lite.evaluation.average_precision import (
+    coco_metrics,
+    mean_average_precision,
+    precision_recall,
 )
-from retinanet_lite.learn.explorers import CurveWalk
-from retinanet_lite.learn.results import (
+from retinanet_lite.evaluation.error_kinds import sort_errors
+from retinanet_lite.learn.detection_figures import (
     show_average_precision,
     show_curves,
     show_kinds,
@@ -41,7 +38,10 @@ from retinanet_lite.learn.results import (
     show_numbers,
     show_worst,
 )
-from retinanet_lite.pretrained import SHAPES
+from retinanet_lite.learn.diagrams import show_map
+from retinanet_lite.learn.exercises import check_area, check_match_voc, check_precision_and_recall
+from retinanet_lite.learn.explorers import CurveWalk
+from retinanet_lite.zoo import SHAPES
 
 show_map(here="evaluation")
 

@@ -41,20 +41,21 @@ from retinanet_lite import (
     retinanet_resnet18,
     to_torchvision,
 )
-from retinanet_lite.cli import main
-from retinanet_lite.data.folders import CocoFolder, VocFolder
+from retinanet_lite.cli.main import main
+from retinanet_lite.data.coco import CocoFolder
+from retinanet_lite.data.drawing import walkthrough_scene
 from retinanet_lite.data.images import read_image
 from retinanet_lite.data.scenes import test_scenes, training_scenes
-from retinanet_lite.data.shapes import walkthrough_scene
 from retinanet_lite.data.transforms import augment, resize
-from retinanet_lite.learn.charts import show_coverage, show_items
+from retinanet_lite.data.voc import VocFolder
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_from_coco, check_to_labels
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import add_detections, show_image
-from retinanet_lite.pretrained import SHAPES
-from retinanet_lite.variants import torchvision_v1
-from retinanet_lite.weights import coco_categories
+from retinanet_lite.learn.training_figures import show_coverage, show_items
+from retinanet_lite.zoo import SHAPES
+from retinanet_lite.zoo.variants import torchvision_v1
+from retinanet_lite.zoo.weights import coco_categories
 
 _ = torch.manual_seed(0)
 show_map(here="your data")
@@ -512,7 +513,7 @@ except ValueError as error:
 #     --out runs/voc --size 600 1000 --steps 10000 --batch-size 16 --learning-rate 1e-4 --autocast --workers 8
 # ```
 #
-# `--imagenet` downloads torchvision's weights of the backbone, once. Batch norm is then frozen, as in the paper. In Python it is `retinanet_resnet50(num_classes, weights_backbone="IMAGENET1K_V1")`, or for a model that you have `retinanet_lite.weights.load_imagenet(model.backbone)`. Without a network you are told which file to put where. The numbers above are a start and not a measured recipe.
+# `--imagenet` downloads torchvision's weights of the backbone, once. Batch norm is then frozen, as in the paper. In Python it is `retinanet_resnet50(num_classes, weights_backbone="IMAGENET1K_V1")`, or for a model that you have `retinanet_lite.zoo.weights.load_imagenet(model.backbone)`. Without a network you are told which file to put where. The numbers above are a start and not a measured recipe.
 #
 # With several GPUs, the same command under `torchrun`, one process for each. They share every batch, and their gradients are averaged; `--batch-size` counts the pictures of all of them.
 #
@@ -588,4 +589,4 @@ check_to_labels(to_labels)
 #
 # The formats are from Everingham et al., *The Pascal Visual Object Classes Challenge*, 2010, and Lin et al., *Microsoft COCO*, 2014 (arXiv 1405.0312).
 #
-# This is the last notebook for now. What you have built is in the package, and each of its files can be read in one sitting; begin with [`retinanet.py`](../retinanet_lite/retinanet.py).
+# This is the last notebook for now. What you have built is in the package, and each of its files can be read in one sitting; begin with [`retinanet.py`](../retinanet_lite/model/retinanet.py).

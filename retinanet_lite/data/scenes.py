@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
-from .shapes import CLASSES, random_scene
+from .drawing import CLASSES, random_scene
 
 THREE = ("disc", "triangle", "star")
 

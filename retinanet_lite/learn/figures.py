@@ -18,8 +18,8 @@ from torch import Tensor
 from torchvision.ops import box_iou
 
 from ..data.batches import MEAN, STD
-from ..data.shapes import CLASSES, Scene
-from ..matching import IGNORED as IGNORED_MATCH
+from ..data.drawing import CLASSES, Scene
+from ..model.matching import IGNORED as IGNORED_MATCH
 
 # Okabe and Ito's colours, which most colour-blind readers can tell apart
 OBJECT = {"edgecolor": "#0072B2", "linestyle": "-", "linewidth": 2.0}

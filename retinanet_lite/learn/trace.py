@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from ..retinanet import RetinaNet
+from ..model.retinanet import RetinaNet
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,13 @@
 """Checks for the notebooks' exercises: each says what is wrong with an answer, or "right"."""
 
-from .losses import check_focal, check_iou, check_prior_bias, check_split_levels, check_targets
+from .detection_and_ap import (
+    check_area,
+    check_count_kept,
+    check_decode_box,
+    check_match_voc,
+    check_nms,
+    check_precision_and_recall,
+)
 from .network import (
     check_anchor_shape,
     check_best_level,
@@ -13,15 +20,14 @@ from .network import (
     check_row_of,
     check_to_grid,
 )
-from .practice import check_clip, check_from_coco, check_learning_rate, check_to_labels
-from .results import (
-    check_area,
-    check_count_kept,
-    check_decode_box,
-    check_match_voc,
-    check_nms,
-    check_precision_and_recall,
+from .targets_and_loss import (
+    check_focal,
+    check_iou,
+    check_prior_bias,
+    check_split_levels,
+    check_targets,
 )
+from .training_and_data import check_clip, check_from_coco, check_learning_rate, check_to_labels
 
 __all__ = [
     "check_anchor_shape",

@@ -3,7 +3,7 @@
 Each has a plain function beside it that draws the same figure once, for a page that does not run.
 """
 
-from .boxes import (
+from .anchors_and_deltas import (
     explore_anchors,
     explore_deltas,
     explore_matching,
@@ -11,9 +11,9 @@ from .boxes import (
     show_deltas,
     show_matching_of,
 )
-from .loss import bin_by_logit, explore_focal_loss, show_focal_loss
-from .pyramid import explore_pyramid, show_pyramid_at
-from .results import CurveWalk, explore_detection, show_stages_of_detection
+from .focal_loss_shares import bin_by_logit, explore_focal_loss, show_focal_loss
+from .pyramid_cells import explore_pyramid, show_pyramid_at
+from .stages_and_curve import CurveWalk, explore_detection, show_stages_of_detection
 from .widget import choice, explore, slider
 
 __all__ = [

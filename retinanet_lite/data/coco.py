@@ -1,0 +1,157 @@
+"""A folder of images and their objects as COCO lays it out: one JSON file tells all."""
+
+import json
+import os
+import reprlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from .folder import (
+    DetectionFolder,
+    Problem,
+    WrittenImage,
+    WrittenObject,
+    as_dict,
+    as_number,
+    is_whole,
+)
+
+
+class CocoFolder(DetectionFolder):
+    """Images and an instances file of COCO; what it gives and checks is told at `DetectionFolder`.
+
+    The JSON file is read here and not by torchvision's `CocoDetection`, which stops at the first
+    missing key without saying where, and passes over repeated ids and lost annotations. Of a sound
+    file both make the same images, boxes and labels in the same order.
+
+    Args:
+        images: the folder of the images.
+        annotations: the file, e.g. "annotations/instances_val2017.json".
+        classes: names of categories, in the order of the labels. By default all of the file's, in
+            the order of their ids.
+        on_problem: "raise" or "drop".
+        verify: whether every image is decoded on opening; otherwise only headers are read.
+
+    Attributes:
+        category_ids: for each label, the category's id in the file.
+
+    Raises:
+        ValueError: folder or file is not there, the file is no COCO file, its categories are
+            ambiguous, or there are problems.
+    """
+
+    def __init__(
+        self,
+        images: str | os.PathLike,
+        annotations: str | os.PathLike,
+        classes: Sequence[str] | None = None,
+        on_problem: str = "raise",
+        verify: bool = True,
+    ) -> None:
+        images, file = Path(images), Path(annotations)
+        if not images.is_dir():
+            raise ValueError(f"there is no folder {images}; `images` is the folder of the images")
+        content = coco_content(file)
+        categories = coco_categories(file, content["categories"])
+        ids = {name: category for category, name in categories.items()}
+        classes = list(ids) if classes is None else classes
+        unknown = [name for name in classes if name not in ids]
+        if unknown:
+            raise ValueError(f"{file} has no category {unknown[0]!r}; it has {', '.join(ids)}")
+        self.category_ids = tuple(ids[name] for name in classes)
+        written, problems = coco_images(images, file.name, content, categories)
+        title = f"{file}, images in {images}"
+        super().__init__(title, written, classes, problems, on_problem, verify)
+
+
+def coco_content(file: Path) -> dict[str, list]:
+    """The file's lists of images, annotations and categories."""
+    if not file.is_file():
+        raise ValueError(f"there is no file {file}; `annotations` is COCO's file of instances")
+    try:
+        content = json.loads(file.read_text("utf-8-sig"))
+    except ValueError as error:
+        raise ValueError(f"{file} is no sound JSON: {error}. Fetch or export it anew.") from error
+    missing = [
+        key
+        for key in ("images", "annotations", "categories")
+        if not isinstance(as_dict(content).get(key), list)
+    ]
+    if missing:
+        raise ValueError(
+            f"{file} is no COCO file of instances: it has no list of {' or '.join(missing)}. "
+            f'It should be {{"images": […], "annotations": […], "categories": […]}}.'
+        )
+    return content
+
+
+def coco_categories(file: Path, written: list) -> dict[int, str]:
+    """Each category's id and name, in the order of the ids."""
+    categories = [(as_dict(entry).get("id"), as_dict(entry).get("name")) for entry in written]
+    for row, (category, name) in enumerate(categories):
+        if not is_whole(category) or not isinstance(name, str):
+            raise ValueError(
+                f"categories[{row}] of {file} is {reprlib.repr(written[row])}: a category needs a "
+                f"whole number as id, and a name"
+            )
+    for values in zip(*categories, strict=True):
+        value, count = Counter(values).most_common(1)[0]
+        if count > 1:
+            raise ValueError(f"{count} categories of {file} share {value!r}: rename or merge them")
+    return dict(sorted(categories))
+
+
+def coco_images(
+    folder: Path, file: str, content: dict[str, list], categories: dict[int, str]
+) -> tuple[list[WrittenImage], list[Problem]]:
+    """The images of the file in the order of their ids, and what belongs to none of them."""
+    problems: list[Problem] = []
+    entries: list[dict] = []
+    for row, entry in enumerate(content["images"]):
+        if is_whole(as_dict(entry).get("id")) and isinstance(entry.get("file_name"), str):
+            entries.append(entry)
+        else:
+            cause = f"images[{row}] is {reprlib.repr(entry)}, without a whole id or a file_name"
+            problems.append(Problem(file, cause, "image dropped"))
+    times = Counter(entry["id"] for entry in entries)
+    objects: dict[int, list[WrittenObject]] = {image: [] for image in times}
+    for row, entry in enumerate(content["annotations"]):
+        written = coco_object(as_dict(entry), row, categories)
+        image = as_dict(entry).get("image_id")
+        if is_whole(image) and image in objects:
+            objects[image].append(written)
+        else:
+            cause = f"{written.where}: no image has its image_id {reprlib.repr(image)}"
+            problems.append(Problem(file, cause, "object dropped"))
+    images = [
+        WrittenImage(
+            name=entry["file_name"],
+            path=folder / entry["file_name"],
+            image_id=entry["id"],
+            size=(as_number(entry.get("height")), as_number(entry.get("width"))),
+            source=file,
+            objects=objects[entry["id"]],
+            # nobody can say which of them the annotations are about
+            fault=f"{times[entry['id']]} images have the id {entry['id']}: {entry['file_name']}"
+            if times[entry["id"]] > 1
+            else "",
+        )
+        for entry in sorted(entries, key=lambda entry: entry["id"])
+    ]
+    return images, problems
+
+
+def coco_object(entry: dict, row: int, categories: dict[int, str]) -> WrittenObject:
+    category, bbox = entry.get("category_id"), entry.get("bbox")
+    x, y, w, h = map(as_number, bbox if isinstance(bbox, list) and len(bbox) == 4 else 4 * [None])
+    name = categories.get(category, "") if is_whole(category) else ""
+    return WrittenObject(
+        where=f"annotation {reprlib.repr(entry['id'])}" if "id" in entry else f"annotations[{row}]",
+        name=name,
+        box=f"the bbox {reprlib.repr(bbox)}",
+        corners=[x, y, x + w, y + h],
+        area=as_number(entry.get("area")),
+        iscrowd=bool(entry.get("iscrowd")),
+        fault="" if name else f"no category has its category_id {reprlib.repr(category)}",
+    )

@@ -1,0 +1,147 @@
+"""A folder of images and their objects as Pascal VOC lays it out: an XML file for each image."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+from torchvision.datasets import VOCDetection
+
+from .folder import (
+    DetectionFolder,
+    Problem,
+    WrittenImage,
+    WrittenObject,
+    as_dict,
+    as_number,
+)
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp")
+
+
+class VocFolder(DetectionFolder):
+    """A folder as Pascal VOC lays it out; what it gives and checks is told at `DetectionFolder`.
+
+    It holds JPEGImages/, Annotations/ with an XML file for each image, and ImageSets/Main/ with
+    lists of the images' names without extension, one a line. ImageSets/ itself may hold the lists.
+
+    Args:
+        root: the folder, e.g. "VOCdevkit/VOC2007".
+        split: which list, e.g. "train" for ImageSets/Main/train.txt.
+        classes: their names, in the order of the labels. By default those found in this split,
+            sorted; a second split needs the first one's, or its labels may mean other classes.
+        on_problem: "raise" or "drop".
+        first_pixel: the number of an image's first pixel. VOC counts from 1 and includes the last
+            pixel, so that a box goes from xmin − 1 to xmax; detectron2 reads it so, torchvision
+            takes the numbers as they are, and so does first_pixel=0.
+        keep_difficult: whether objects marked as difficult are there; without them, their images
+            stay.
+        verify: whether every image is decoded on opening; otherwise only headers are read.
+
+    Raises:
+        ValueError: the folder or its split is not there or holds no image; or there are problems.
+            A box with xmax ≤ xmin is one: by VOC's count it could be a pixel wide, but it is a
+            click without a drag.
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike,
+        split: str = "trainval",
+        classes: Sequence[str] | None = None,
+        on_problem: str = "raise",
+        first_pixel: int = 1,
+        keep_difficult: bool = True,
+        verify: bool = True,
+    ) -> None:
+        root = Path(root)
+        if first_pixel not in (0, 1):
+            raise ValueError(f"first_pixel must be 0 or 1; got {first_pixel!r}")
+        listing = voc_listing(root, split)
+        lines = listing.read_text("utf-8-sig", "replace").splitlines()
+        stems = Counter(line.strip() for line in lines)
+        del stems[""]
+        problems = [
+            Problem(
+                listing.relative_to(root).as_posix(), f"{stem} stands there {n} times", "kept once"
+            )
+            for stem, n in stems.items()
+            if n > 1
+        ]
+        images = [voc_image(root, stem, keep_difficult) for stem in stems]
+        if classes is None:
+            classes = sorted({written.name for image in images for written in image.objects} - {""})
+        title = f"{root}, split {split!r}"
+        super().__init__(title, images, classes, problems, on_problem, verify, first_pixel)
+
+
+def voc_listing(root: Path, split: str) -> Path:
+    """The file that lists the images of a split."""
+    missing = [name for name in ("JPEGImages", "Annotations") if not (root / name).is_dir()]
+    if missing:
+        raise ValueError(
+            f"{root} is no VOC folder: it has no {' and no '.join(missing)}. root is the folder "
+            f"that holds JPEGImages, Annotations and ImageSets, e.g. VOCdevkit/VOC2007."
+        )
+    folders = [root / "ImageSets" / "Main", root / "ImageSets"]
+    for folder in folders:
+        if (folder / f"{split}.txt").is_file():
+            return folder / f"{split}.txt"
+    splits = sorted({file.stem for folder in folders for file in folder.glob("*.txt")})
+    mend = (
+        f"Its splits are {', '.join(splits)}."
+        if splits
+        else "It has no splits at all: write the names of its images there, one a line, without "
+        "extension."
+    )
+    raise ValueError(
+        f"{root} has no split {split!r}: there is no {split}.txt in ImageSets/Main or ImageSets. "
+        f"{mend}"
+    )
+
+
+def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:
+    """What the XML file of an image says."""
+    source = f"Annotations/{stem}.xml"
+    tree, fault = ElementTree.Element("annotation"), ""
+    try:
+        tree = ElementTree.parse(root / source).getroot()
+        if tree.tag != "annotation":
+            fault = f"its outermost element is <{tree.tag}>, not <annotation>"
+    except FileNotFoundError:
+        fault = "there is no such file"
+    except (ElementTree.ParseError, LookupError, OSError, ValueError) as error:
+        fault = f"it is no sound XML: {error}"
+    # the list's name goes first: many a folder's <filename> is from before its files were renamed
+    filename = tree.findtext("filename", "").strip()
+    names = [stem + extension for extension in (Path(filename).suffix, *EXTENSIONS) if extension]
+    names += [Path(filename).name] if filename else []
+    name = next((name for name in names if (root / "JPEGImages" / name).is_file()), names[0])
+    return WrittenImage(
+        name=f"JPEGImages/{name}",
+        path=root / "JPEGImages" / name,
+        image_id=None,
+        size=(as_number(tree.findtext("size/height")), as_number(tree.findtext("size/width"))),
+        source=source,
+        objects=list(voc_objects(tree, keep_difficult)),
+        fault=fault,
+    )
+
+
+def voc_objects(tree: ElementTree.Element, keep_difficult: bool) -> Iterator[WrittenObject]:
+    for count, node in enumerate(tree.findall("object"), start=1):
+        written = as_dict(VOCDetection.parse_voc_xml(node).get("object"))
+        if written.get("difficult") == "1" and not keep_difficult:
+            continue
+        name = written.get("name")
+        name = name if isinstance(name, str) else ""  # a list, where it has two names
+        bndbox = as_dict(written.get("bndbox"))
+        corners = {side: bndbox.get(side) for side in ("xmin", "ymin", "xmax", "ymax")}
+        yield WrittenObject(
+            where=f"object {count} ({name})" if name else f"object {count}",
+            name=name,
+            box="the box " + ", ".join(f"{side} {value}" for side, value in corners.items()),
+            corners=[as_number(value) for value in corners.values()],
+            fault="" if name else "it has no <name>, or several",
+        )

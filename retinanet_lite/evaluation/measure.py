@@ -1,0 +1,57 @@
+"""A detector on a data set: its losses and COCO's twelve numbers, from one look at each image."""
+
+import torch
+from torch.utils.data import Dataset
+
+from ..data.batches import to_batch
+from ..detector import Detector
+from ..devices import gather, rank, world_size
+from ..progress import progress_bar
+from .average_precision import coco_metrics
+
+
+def evaluate(
+    detector: Detector, dataset: Dataset, batch_size: int = 8, progress: bool = True
+) -> dict[str, float]:
+    """How good a detector is on a data set.
+
+    Args:
+        detector: it is used as for detection, whatever mode it is in.
+        dataset: of (image, target), see `to_batch`. Several processes share its images.
+        batch_size: images of one size that the network sees at a time.
+        progress: show a bar if it takes longer than two seconds.
+
+    Returns:
+        {"validation_classification", "validation_regression"}, the mean losses of an image, and
+        COCO's twelve numbers, see `coco_metrics`; the same in every process
+
+    Raises:
+        ValueError: if the data set is empty, or its objects are unsound.
+    """
+    if len(dataset) == 0:
+        raise ValueError("there is no image to measure on: the data set is empty")
+    detections, targets, losses = look(detector, dataset, batch_size, progress)
+    losses = torch.tensor(losses).mean(dim=0).tolist()
+    return {
+        "validation_classification": losses[0],
+        "validation_regression": losses[1],
+        **coco_metrics(detections, targets, detector.classes),
+    }
+
+
+@torch.no_grad()
+def look(
+    detector: Detector, dataset: Dataset, batch_size: int = 8, progress: bool = True
+) -> tuple[list[dict], list[dict], list[tuple[float, float]]]:
+    """Detections, targets and losses of every image, in the data set's order."""
+    rows = range(rank(), len(dataset), world_size())
+    mine = (dataset[i] for i in progress_bar(rows, len(rows), "measuring", progress))
+    detections, targets, losses = [], [], []
+    for originals, scaled in detector.batches(mine, batch_size):
+        images, annotations = to_batch(scaled, detector.model.anchors.multiple)
+        predictions = detector.predict(images)
+        detections += detector.detections(predictions, images, originals, scaled)
+        targets += [target for _, target in originals]
+        batch_losses = detector.model.focal_loss(*predictions, annotations)
+        losses += [tuple(loss.item() for loss in batch_losses.values())] * len(originals)
+    return gather(detections), gather(targets), gather(losses)

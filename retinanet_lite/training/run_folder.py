@@ -1,0 +1,102 @@
+"""The files of a training: checkpoints that are always whole, and a log to read meanwhile."""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+
+from ..detector import Detector, read
+from ..devices import rank
+from ..zoo.architecture import architecture, build
+
+
+class Run:
+    """The files of a training, and where it stands."""
+
+    def __init__(
+        self,
+        folder: str | Path | None,
+        detector: Detector,
+        optimizer: torch.optim.Optimizer,
+        recipe: dict,
+    ) -> None:
+        self.folder = None if folder is None else Path(folder)
+        self.detector = detector
+        self.recipe = recipe
+        self.optimizer = optimizer
+        self.step = 0
+        self.log: list[dict] = []
+        if self.folder and (self.folder / "last.pt").exists():
+            self.resume(read(self.folder / "last.pt"))
+        self.best = max(map(quality, self.log), default=-1.0)
+        if self.folder and rank() == 0:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            # lines after the checkpoint are of steps that will be taken again
+            part = self.folder / "log.jsonl.part"
+            part.write_text("".join(map(line, self.log)))
+            part.replace(self.folder / "log.jsonl")
+
+    def resume(self, content: dict) -> None:
+        """Go on from a checkpoint."""
+        if not {"weights", "about", "optimizer", "recipe", "step"} <= set(content):
+            raise ValueError(
+                f"{self.folder / 'last.pt'} is not the checkpoint of a training. Name another "
+                f"folder."
+            )
+        mine = {**self.detector.about(), **self.recipe}
+        # an older package did not write every setting: what is missing was the default
+        about = content["about"] | architecture(build(content["about"]))
+        other = {**about, **content["recipe"]}
+        different = [name for name in mine if mine[name] != other[name]]
+        if different:
+            raise ValueError(
+                f"{self.folder} holds a training that differs in "
+                + ", ".join(f"{n} ({other[n]} there, {mine[n]} here)" for n in different)
+                + ". Go on with the same, or name another folder."
+            )
+        self.detector.model.load_state_dict(content["weights"])
+        self.optimizer.load_state_dict(content["optimizer"])
+        self.step = content["step"]
+        self.log = [r for r in read_log(self.folder / "log.jsonl") if r["step"] <= self.step]
+
+    def write(self, record: dict, save: bool) -> None:
+        """A step's line of the log, and where one is due, the checkpoints."""
+        self.log.append(record)
+        self.best = max(self.best, quality(record))
+        if self.folder is None or rank() != 0:
+            return
+        with open(self.folder / "log.jsonl", "a") as file:
+            file.write(line(record))
+        if quality(record) == self.best if self.best >= 0 else save:
+            self.detector.save(self.folder / "best.pt", step=record["step"])
+        if save:
+            self.detector.save(
+                self.folder / "last.pt",
+                step=record["step"],
+                optimizer=self.optimizer.state_dict(),
+                recipe=self.recipe,
+            )
+
+
+def quality(record: dict) -> float:
+    """The AP of a step's record; −1 where it was not measured, or there was nothing to find."""
+    ap = record.get("AP", -1.0)
+    return -1.0 if math.isnan(ap) else ap
+
+
+def line(record: dict) -> str:
+    """A record as a line of the log. JSON knows no NaN; a number that is not there is null."""
+    return json.dumps({name: None if math.isnan(v) else v for name, v in record.items()}) + "\n"
+
+
+def read_log(path: str | Path) -> list[dict]:
+    """The records of a `log.jsonl`, also while its training runs."""
+    records = []
+    for text in Path(path).read_text().splitlines():
+        try:
+            record = json.loads(text)
+        except json.JSONDecodeError:
+            break  # the last line may be half written
+        records.append({name: math.nan if v is None else v for name, v in record.items()})
+    return records

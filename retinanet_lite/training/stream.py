@@ -1,0 +1,79 @@
+"""The order in which training sees its images, and how each is changed on the way.
+
+Training reads positions 0, 1, 2, … of one endless stream. A position alone, with the seed,
+decides which image stands there and how it is augmented; so a run that was interrupted goes on
+with the very batches that it would have seen, however many processes load them.
+"""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from torchvision.transforms import v2
+
+from ..data.transforms import as_tv_tensors
+
+
+class Stream(Dataset):
+    """A data set, shuffled anew for every pass, augmented, then scaled.
+
+    Args:
+        dataset: items (image, target), see `to_batch`.
+        augmentation, scaling: transforms of `transforms.v2`, or None. What they draw at random
+            must come from torch, as it does in all of `transforms.v2`.
+        seed: another seed gives another order and other augmentations.
+
+    Raises:
+        ValueError: if the data set is empty.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        augmentation: v2.Transform | None = None,
+        scaling: v2.Transform | None = None,
+        seed: int = 0,
+    ) -> None:
+        if len(dataset) == 0:
+            raise ValueError("there is no image to learn from: the data set is empty")
+        self.dataset = dataset
+        self.augmentation = augmentation
+        self.scaling = scaling
+        self.seed = seed
+
+    def index(self, position: int) -> int:
+        """The row of the data set that stands at a position of the stream."""
+        passes, place = divmod(position, len(self.dataset))
+        return shuffled(len(self.dataset), mixed(self.seed, passes))[place]
+
+    def name(self, position: int) -> str:
+        """What to call the image at a position in a message."""
+        index = self.index(position)
+        names = getattr(self.dataset, "names", None)
+        return f"image {index}" if names is None else names[index]
+
+    def __getitem__(self, position: int) -> tuple[Tensor, dict]:
+        with torch.random.fork_rng(devices=[]):
+            # not torch.manual_seed, which sets the GPU's generator as well
+            torch.default_generator.manual_seed(mixed(self.seed, position))
+            item = as_tv_tensors(*self.dataset[self.index(position)])
+            if self.augmentation:
+                item = self.augmentation(*item)
+        if self.scaling:
+            item = self.scaling(*item)
+        return item
+
+
+def mixed(seed: int, number: int) -> int:
+    """A seed for each number 0, 1, 2, …, far from those of the next `seed`.
+
+    PyTorch takes 32 bits of a seed.
+    """
+    return (seed * 0x9E3779B1 + number) % 2**32
+
+
+@lru_cache(maxsize=2)
+def shuffled(length: int, seed: int) -> list[int]:
+    """The numbers from 0 to length − 1 in an order that the seed decides."""
+    return torch.randperm(length, generator=torch.Generator().manual_seed(seed)).tolist()

@@ -1,0 +1,3 @@
+from pathlib import Path
+
+SHAPES = Path(__file__).with_name("shapes.pt")

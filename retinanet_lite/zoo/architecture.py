@@ -1,0 +1,81 @@
+"""How a network is built, in plain numbers and names, and a network built by such a description."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch.nn as nn
+from torch import Tensor
+
+from ..model.anchors import Anchors
+from ..model.backbone import BasicBlock, Bottleneck
+from ..model.boxes import BBoxTransform
+from ..model.detection import Detection
+from ..model.losses import FocalLoss
+from ..model.retinanet import RetinaNet
+
+BLOCKS = {"BasicBlock": BasicBlock, "Bottleneck": Bottleneck}
+NETWORK = (  # arguments of `RetinaNet` that are kept as they are
+    "num_classes",
+    "layers",
+    "feature_size",
+    "freeze_bn",
+    "p6_from",
+    "norm_groups",
+    "bn_eps",
+)
+
+
+def architecture(model: RetinaNet) -> dict:
+    """What `build` needs to make a model like this one, as plain numbers and names.
+
+    Raises:
+        ValueError: for what `for_inference` gave, whose batch norm is folded away.
+    """
+    if not model.backbone.batch_norms():
+        raise ValueError(
+            "the model is a copy for inference, which can't be saved: save the model that "
+            "for_inference() was called on"
+        )
+    return {
+        "num_classes": model.num_classes,
+        "block": model.backbone.block.__name__,
+        "layers": list(model.backbone.layers),
+        "feature_size": model.fpn.output3.out_channels,
+        "freeze_bn": model.backbone.bn_frozen,
+        "p6_from": model.fpn.p6_from,
+        "norm_groups": model.regression_model.norm_groups,
+        "bn_eps": model.backbone.bn_eps,
+        "frozen": list(model.frozen),
+        "anchors": arguments(model.anchors),
+        **arguments(model.regress_boxes),
+        "focal_loss": arguments(model.focal_loss),
+        "detection": arguments(model.detection),
+    }
+
+
+def build(about: dict) -> RetinaNet:
+    """A model by the description that `architecture` made; what it does not name is the default."""
+    model = RetinaNet(
+        block=BLOCKS[about["block"]],
+        anchors=Anchors(**about["anchors"]),
+        box_transform=BBoxTransform(about["std"], about["max_log_scale"]),
+        focal_loss=FocalLoss(**about["focal_loss"]),
+        detection=Detection(**about["detection"]),
+        **{name: about[name] for name in NETWORK if name in about},
+    )
+    model.freeze(*about.get("frozen", ()))
+    return model
+
+
+def arguments(module: nn.Module) -> dict[str, Any]:
+    """The arguments that a module was made with: its attributes of the same names."""
+    names = inspect.signature(type(module)).parameters.keys() - {"box_transform"}
+    return {name: plain(getattr(module, name)) for name in sorted(names)}
+
+
+def plain(value: Any) -> Any:
+    """As Python's own types: a number of NumPy would make a file unreadable."""
+    if isinstance(value, Tensor | np.generic):
+        return value.tolist()
+    return list(map(plain, value)) if isinstance(value, tuple | list) else value
