@@ -1,7 +1,7 @@
 """This RetinaNet beside torchvision's on the same work: medians of one process, and their ratio.
 
 Both have the same parameters and get the same images; they take turns. torchvision's runs as its
-users run it, ours as `fit` and `Detector` do: channels last, and for detection `for_inference()`.
+users run it, ours as `fit` and `Detector` do: channels last, and for detection `for_inference`.
 With --their-layout channels_last torchvision's gets that, too.
 
 python benchmarks/speed.py                       # a table, build/speed.json and build/speed.png

@@ -2,7 +2,7 @@
 
 Each function makes the pieces of one group. Both models have the same parameters and get the same
 images. torchvision's runs as its users run it, ours as `fit` and `Detector` do: channels last, and
-for detection `for_inference()`.
+for detection `for_inference`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from torchvision.transforms import v2
 
-from retinanet_lite import RetinaNet, from_torchvision
+from retinanet_lite import RetinaNet, for_inference, from_torchvision
 from retinanet_lite.data.batches import to_annotations, to_batch
 from retinanet_lite.data.voc import VocFolder
 from retinanet_lite.evaluation.average_precision import coco_metrics
@@ -120,7 +120,7 @@ def training_case(
 def inference(options: argparse.Namespace) -> Iterator[Case]:
     """Images to detections."""
     theirs = torchvisions(options).eval()
-    ours = ours_of(theirs, options).for_inference()
+    ours = for_inference(ours_of(theirs, options))
     if options.compile:  # the network; how many boxes remain depends on values
         ours.predict = torch.compile(ours.predict)
     run_theirs = maybe_compiled(theirs, options)

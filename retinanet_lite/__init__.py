@@ -1,17 +1,27 @@
 """RetinaNet, readable and exact. `notebooks/00_start_here.ipynb` is the way in.
 
+    model/          the network as the notebooks build it: start with model/retinanet.py
+    fast/           the same parts, quicker: `quicken(model)`
+    zoo/            weights from and to other implementations, and our own
+    data/           drawn scenes, folders of images, batches, transforms
+    training/       `fit`, and the files of a training
+    evaluation/     average precision, kinds of errors, how well anchors fit
+    detector.py     the door for users: images in, detections out
+    devices.py      which processor, and how many processes
+    cli/, learn/    the command line; what the notebooks draw, ask and check
+
 In the docstrings "walkthrough" is docs/walkthrough.md, and "the original" is the public
 `pytorch-retinanet`, whose structure this package follows.
 """
 
-from .detector import Detector
+from .detector import Detector, coco_detector
 from .evaluation.anchor_coverage import anchor_coverage
 from .evaluation.measure import evaluate
+from .fast import for_inference, quicken, unquicken
 from .model.anchors import Anchors
 from .model.backbone import BasicBlock, Bottleneck, ResNet
 from .model.boxes import BBoxTransform, ClipBoxes
 from .model.builders import (
-    coco_detector,
     retinanet_resnet18,
     retinanet_resnet34,
     retinanet_resnet50,
@@ -26,8 +36,13 @@ from .model.matching import match_anchors
 from .model.retinanet import RetinaNet
 from .training.fit import fit
 from .training.recipe import Recipe
-from .zoo.new_classes import keep_classes, replace_classes
-from .zoo.weights import from_pytorch_retinanet, from_torchvision, to_torchvision
+from .zoo import (
+    from_pytorch_retinanet,
+    from_torchvision,
+    keep_classes,
+    replace_classes,
+    to_torchvision,
+)
 
 __version__ = "0.1.0"
 
@@ -51,10 +66,12 @@ __all__ = [
     "evaluate",
     "fit",
     "focal_loss",
+    "for_inference",
     "from_pytorch_retinanet",
     "from_torchvision",
     "keep_classes",
     "match_anchors",
+    "quicken",
     "replace_classes",
     "retinanet_resnet18",
     "retinanet_resnet34",
@@ -62,4 +79,5 @@ __all__ = [
     "retinanet_resnet101",
     "retinanet_resnet152",
     "to_torchvision",
+    "unquicken",
 ]

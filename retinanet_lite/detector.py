@@ -1,19 +1,22 @@
-"""A detector to use: network, class names and image size together; saved and loaded as one file."""
+"""A detector to use: network, class names and image size together, and one door to known ones."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
+from torchvision.utils import draw_bounding_boxes
 
 from .data.batches import to_batch
 from .data.transforms import as_tv_tensors, resize
+from .fast import quicken, unquicken
 from .model.boxes import ClipBoxes
 from .model.inputs import SMALLEST_SIDE
-from .model.retinanet import RetinaNet
-from .zoo.architecture import architecture, build
+from .model.retinanet import Prediction, RetinaNet
+from .zoo import SHAPES, keep_classes
+from .zoo.detector_file import architecture, build, read, write_atomically
+from .zoo.torchvision_retinanet import COCO, COCO_SIZE, coco_categories, load_coco, real_labels
 
 Item = tuple[Tensor, dict]  # an image [3, H, W] and its {"boxes": [M, 4], "labels": [M]}
 NOTHING = {"boxes": torch.empty(0, 4), "labels": torch.empty(0, dtype=torch.int64)}
@@ -24,15 +27,17 @@ class Detector:
     """Images as files give them in, detections in the images' own pixels out.
 
     Args:
-        model: the network.
+        model: the network. Its parts are exchanged for quick ones, see `quicken`.
         classes: name of each class id.
         size: images are scaled to this (shorter side, longest side) in pixels before they are
             looked at, see `transforms.resize`; None leaves them as they are.
+        plain: the network's parts are the plain ones of the notebooks.
     """
 
     model: RetinaNet
     classes: tuple[str, ...]
     size: tuple[int, int] | None = None
+    plain: bool = False
 
     def __post_init__(self) -> None:
         self.classes = tuple(self.classes)
@@ -43,6 +48,32 @@ class Detector:
                 f"are given: {', '.join(self.classes)}"
             )
         self.scaling = resize(self.size) if self.size else None
+        self.model = unquicken(self.model) if self.plain else quicken(self.model)
+
+    # known detectors
+
+    @classmethod
+    def pretrained(cls, name: str = "coco", plain: bool = False) -> "Detector":
+        """A trained detector, in eval mode, on the CPU.
+
+        Args:
+            name: "shapes", a small one that comes along and knows twenty drawn shapes; or "coco" or
+                "coco_v2", torchvision's for photographs, of COCO's 80 categories: downloaded once.
+            plain: see `Detector`.
+
+        Raises:
+            ValueError: if there is none of this name.
+            ConnectionError: if it can't be downloaded; it says which file to put where.
+        """
+        if name == "shapes":
+            return cls.load(SHAPES, plain)
+        if name not in COCO:
+            raise ValueError(f"there are detectors shapes, {', '.join(COCO)}; got {name!r}")
+        categories, labels = coco_categories(name), real_labels(name)
+        model = keep_classes(load_coco(name), labels)
+        return cls(model, [categories[label] for label in labels], COCO_SIZE, plain)
+
+    # to detect
 
     @property
     def device(self) -> torch.device:
@@ -64,11 +95,11 @@ class Detector:
     def stream(self, images: Iterable[Tensor], batch_size: int = 8) -> Iterator[dict[str, Tensor]]:
         """As calling the detector, but one image's detections at a time, for any number of them."""
         for originals, scaled in self.batches(((image, NOTHING) for image in images), batch_size):
-            batch, _ = to_batch(scaled, self.model.anchors.multiple)
-            yield from self.detections(self.predict(batch), batch, originals, scaled)
+            batch, _ = to_batch(scaled)
+            yield from self.detections(self.predict(batch), originals, batch.shape[-2:])
 
     @torch.no_grad()
-    def predict(self, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def predict(self, batch: Tensor) -> Prediction:
         """The model's logits, deltas and anchors for a batch, batch norm in its eval mode."""
         # of each module: somebody may have frozen one by hand, and `train()` would undo that
         modes = [(module, module.training) for module in self.model.modules()]
@@ -80,20 +111,14 @@ class Detector:
                 module.training = mode
 
     def detections(
-        self,
-        predictions: tuple[Tensor, Tensor, Tensor],
-        batch: Tensor,
-        originals: list[Item],
-        scaled: list[Item],
+        self, prediction: Prediction, originals: Sequence[Item], size: Sequence[int]
     ) -> list[dict[str, Tensor]]:
-        """What `predict` found in a batch, in the pixels of the images that it was scaled from."""
-        counts = self.model.anchors.level_counts(*batch.shape[-2:])
-        height, width = scaled[0][0].shape[-2:]
-        images = batch[..., :height, :width]  # without what they were filled up with
+        """What `predict` found in a batch of this size, in the pixels of the original images."""
+        counts = self.model.anchors.level_counts(*size)
         return [
-            to_original(found, images, image)
+            to_original(found, size, image)
             for found, (image, _) in zip(
-                self.model.detection(*predictions, counts, images), originals, strict=True
+                self.model.detection(*prediction, counts, size), originals, strict=True
             )
         ]
 
@@ -137,6 +162,21 @@ class Detector:
             )
         return small
 
+    # to look at
+
+    def draw(self, image: Tensor, found: dict[str, Tensor], score: float = 0.5) -> Tensor:
+        """The image [3, H, W], uint8, with what was found in it from this score on."""
+        kept = found["scores"] >= score
+        if not kept.any():
+            return image
+        captions = [
+            f"{self.classes[label]} {score:.2f}"
+            for label, score in zip(found["labels"][kept], found["scores"][kept], strict=True)
+        ]
+        return draw_bounding_boxes(image, found["boxes"][kept], captions, "red", width=2)
+
+    # to keep
+
     def save(self, path: str | os.PathLike, half: bool = False, **more) -> None:
         """Write the detector to a file that `Detector.load` reads.
 
@@ -156,7 +196,7 @@ class Detector:
         return {"classes": list(self.classes), "size": size, **architecture(self.model)}
 
     @classmethod
-    def load(cls, path: str | os.PathLike) -> "Detector":
+    def load(cls, path: str | os.PathLike, plain: bool = False) -> "Detector":
         """The detector of a file that `save` wrote, in eval mode, on the CPU, in float32.
 
         Raises:
@@ -167,7 +207,7 @@ class Detector:
             about = content["about"]
             model = build(about)
             model.load_state_dict(content["weights"])
-            return cls(model.eval(), about["classes"], about["size"])
+            return cls(model.eval(), about["classes"], about["size"], plain)
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"{path} holds no detector. Name a file that Detector.save or training wrote, "
@@ -175,41 +215,13 @@ class Detector:
             ) from error
 
 
-def to_original(found: dict[str, Tensor], batch: Tensor, image: Tensor) -> dict[str, Tensor]:
-    """Detections in a batch's pixels → in those of the image [3, H, W], on the CPU."""
+coco_detector = Detector.pretrained
+
+
+def to_original(found: dict[str, Tensor], size: Sequence[int], image: Tensor) -> dict[str, Tensor]:
+    """Detections in pixels of the scaled size → in those of the image [3, H, W], on the CPU."""
     found = {name: value.cpu() for name, value in found.items()}
-    (height, width), (h, w) = image.shape[-2:], batch.shape[-2:]
+    (height, width), (h, w) = image.shape[-2:], size
     boxes = found["boxes"] * torch.tensor([width / w, height / h, width / w, height / h])
     found["boxes"] = ClipBoxes()(boxes, image)  # rounding may carry one past the border
     return found
-
-
-def write_atomically(path: str | os.PathLike, content: dict) -> None:
-    """Save so that at any moment the file is the old one or the new one, whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-
-
-def read(path: str | os.PathLike) -> dict:
-    """The content of a file that `write_atomically` wrote. Nothing in it is run.
-
-    Raises:
-        ValueError: if the file is missing, damaged or of another kind.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"there is no file {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # other files fail in a dozen ways, each with a page of advice
-        raise ValueError(
-            f"{path} can't be read: it is damaged, or no file that Detector.save or training wrote"
-        ) from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds a {type(content).__name__} and no detector")
-    return content

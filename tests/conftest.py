@@ -27,7 +27,7 @@ def seed() -> None:
 
 def tiny_retinanet(num_classes: int = 3, **arguments) -> RetinaNet:
     """One block a stage and 16 channels from the pyramid on: built and run in a moment."""
-    arguments = {"feature_size": 16, **arguments}
+    arguments = {"feature_size": 16, "freeze_bn": True, **arguments}
     return RetinaNet(num_classes, BasicBlock, [1, 1, 1, 1], **arguments)
 
 

@@ -12,7 +12,7 @@ from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import _default_anchorgen
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from retinanet_lite import Anchors
+from retinanet_lite import Anchors, quicken
 
 SCALES = [2 ** (k / 3) for k in range(3)]
 RATIOS = [0.5, 1.0, 2.0]
@@ -173,44 +173,48 @@ def test_sides_are_filled_up_as_torchvisions_where_strides_are_its():
     assert Anchors(offset=0.0, rounded=True).multiple == 1
 
 
+def test_a_size_and_an_image_of_it_have_the_same_anchors():
+    assert torch.equal(Anchors()((96, 70)), Anchors()(image(96, 70)))
+
+
 # ── kept and handed out ──
 
 
 def test_anchors_of_one_size_are_computed_once():
-    anchors = Anchors()
+    anchors = quicken(Anchors())
     first = anchors(image(64, 96))
     assert anchors(torch.randn(3, 3, 64, 96)).data_ptr() == first.data_ptr()
     assert anchors(image(96, 64)).data_ptr() != first.data_ptr()
 
 
 def test_images_of_many_sizes_do_not_fill_the_memory():
-    anchors = Anchors()
+    anchors = quicken(Anchors())
     made = [weakref.ref(anchors(image(32, 32 + i))) for i in range(60)]
     assert sum(ref() is not None for ref in made) <= 16
     assert made[-1]() is not None
 
 
 def test_a_size_asked_for_again_after_many_others_is_right():
-    anchors = Anchors()
+    anchors = quicken(Anchors())
     for width in [*range(32, 72), 40]:
         last = anchors(image(64, width))
     torch.testing.assert_close(last.double(), expected_anchors(64, 40), rtol=0, atol=1e-4)
 
 
 def test_anchors_follow_the_model_to_another_device():
-    anchors = Anchors()
+    anchors = quicken(Anchors())
     assert anchors(image(64, 64)).device.type == "cpu"
     assert anchors.to("meta")(image(64, 64)).device.type == "meta"
 
 
 def test_anchors_follow_the_model_to_float64():
-    anchors = Anchors()
+    anchors = quicken(Anchors())
     assert anchors(image(64, 64)).dtype == torch.float32
     assert anchors.to(torch.float64)(image(64, 64)).dtype == torch.float64
 
 
 def test_anchors_first_asked_for_under_inference_mode_serve_training():
-    anchors = Anchors()
+    anchors = quicken(Anchors())
     with torch.inference_mode():
         anchors(image(64, 64))
     factor = torch.ones((), requires_grad=True)

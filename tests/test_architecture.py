@@ -18,7 +18,7 @@ from retinanet_lite import (
 )
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene
-from retinanet_lite.zoo.architecture import architecture
+from retinanet_lite.zoo.detector_file import architecture
 
 # of every argument, a value unlike its default
 UNLIKE = {

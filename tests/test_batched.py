@@ -5,8 +5,9 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from retinanet_lite import Anchors, focal_loss, match_anchors
-from retinanet_lite.fast.batched import CHUNK, focal_loss_sum, match_batch
+from retinanet_lite import Anchors, focal_loss, match_anchors, quicken
+from retinanet_lite.fast.batched_matching import CHUNK, match_batch
+from retinanet_lite.fast.one_pass_loss import focal_loss_sum
 
 ANCHORS = Anchors()(torch.empty(1, 3, 96, 130))
 RULES = [False, True, "low_quality"]
@@ -130,16 +131,16 @@ def test_the_gradient_may_be_asked_for_twice():
 def test_after_the_checks_a_step_does_not_wait_for_values(make_tiny, small_batch, monkeypatch):
     """Tensors on "meta" have shapes and no values: whoever asks for one gets an error."""
     monkeypatch.setattr("retinanet_lite.model.retinanet.check_images", lambda *_: None)
-    monkeypatch.setattr("retinanet_lite.model.losses.check_annotations", lambda *_: None)
+    monkeypatch.setattr("retinanet_lite.fast.one_pass_loss.check_annotations", lambda *_: None)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no "meta"
-    model = make_tiny().to("meta")
+    model = quicken(make_tiny()).to("meta")
     losses = model(*(x.to("meta") for x in small_batch))
     sum(losses.values()).backward()
     assert all(p.grad.is_meta for p in model.parameters() if p.requires_grad)
 
 
 def test_a_compiled_detector_has_one_graph_and_the_same_losses(make_tiny, small_batch):
-    model = make_tiny()
+    model = quicken(make_tiny())
     expected = model(*small_batch)
     sum(expected.values()).backward()
     gradients = {name: p.grad.clone() for name, p in model.named_parameters() if p.requires_grad}

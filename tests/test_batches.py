@@ -5,6 +5,7 @@ import torch
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.transforms.v2 import functional
 
+from retinanet_lite import Anchors
 from retinanet_lite.data.batches import normalize, to_annotations, to_batch
 from retinanet_lite.data.drawing import random_scene
 from retinanet_lite.data.scenes import ShapesDataset
@@ -67,15 +68,15 @@ def test_images_of_different_sizes_are_filled_up_with_the_mean_colour():
     assert torch.equal(annotations[1, : len(small.boxes), :4], small.boxes)
 
 
-@pytest.mark.parametrize("multiple", [32, 7])
 @pytest.mark.parametrize("sizes", [[(64, 96)], [(65, 97)], [(64, 70), (33, 96)]])
-def test_sides_are_filled_up_to_multiples_as_torchvision_does(sizes, multiple):
+def test_a_model_with_torchvisions_anchors_fills_a_batch_up_as_torchvision_does(make_tiny, sizes):
     scenes = [random_scene(i, *size) for i, size in enumerate(sizes)]
     theirs = GeneralizedRCNNTransform(800, 1333, MEAN, STD)
-    expected = theirs.batch_images([theirs.normalize(s.image / 255) for s in scenes], multiple)
-    images, annotations = to_batch(scenes, multiple)
-    torch.testing.assert_close(images, expected)
-    assert torch.equal(annotations, to_batch(scenes)[1])  # no object moves
+    expected = theirs.batch_images([theirs.normalize(s.image / 255) for s in scenes], 32)
+    images, _ = to_batch(scenes)
+    filled_up = make_tiny(anchors=Anchors(floor_strides=True)).fill_up(images)
+    torch.testing.assert_close(filled_up, expected)
+    assert make_tiny().fill_up(images) is images
 
 
 def test_crowds_teach_nothing():

@@ -15,14 +15,16 @@ from torchvision.models.detection import (
 )
 
 from retinanet_lite import (
+    Detector,
     RetinaNet,
-    coco_detector,
     retinanet_resnet18,
     retinanet_resnet34,
     retinanet_resnet50,
     retinanet_resnet101,
     retinanet_resnet152,
 )
+from retinanet_lite.data.drawing import CLASSES
+from retinanet_lite.zoo import SHAPES, load_coco
 
 # the files, as torchvision's documentation names them
 V1 = "retinanet_resnet50_fpn_coco-eeacb38b.pth"
@@ -72,7 +74,7 @@ def empty_hub(hub, tmp_path) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def coco(hub) -> RetinaNet:
-    return retinanet_resnet50(weights="coco")
+    return load_coco()
 
 
 def eps_of(model: torch.nn.Module) -> set[float]:
@@ -112,13 +114,13 @@ def test_coco_v2_is_what_torchvisions_builder_makes_of_the_same_file():
     theirs = torchvision.models.detection.retinanet_resnet50_fpn_v2(
         weights=RetinaNet_ResNet50_FPN_V2_Weights.COCO_V1, _skip_resize=True
     )
-    model = retinanet_resnet50(91, weights="coco_v2")
+    model = load_coco("coco_v2")
     assert eps_of(model) == {1e-5}
     assert_near(model, theirs)
 
 
 def test_arguments_of_ones_own_take_the_place_of_torchvisions():
-    model = retinanet_resnet50(weights="coco", bn_eps=1e-3, freeze_bn=False)
+    model = load_coco(bn_eps=1e-3, freeze_bn=False)
     assert eps_of(model) == {1e-3}
     assert model.backbone.bn1.weight.requires_grad
 
@@ -127,14 +129,14 @@ def test_arguments_of_ones_own_take_the_place_of_torchvisions():
 
 
 def test_the_names_are_cocos_in_the_order_of_their_ids():
-    detector = coco_detector()
+    detector = Detector.pretrained()
     assert len(detector.classes) == len(set(detector.classes)) == len(IDS) == 80
     assert {i: detector.classes[IDS.index(i)] for i in SOME} == SOME
     assert detector.size == (800, 1333)
 
 
 def test_80_classes_are_the_rows_of_their_ids_for_every_anchor(coco):
-    output = retinanet_resnet50(80, weights="coco").classification_model.output
+    output = Detector.pretrained().model.classification_model.output
     old = coco.classification_model.output
     rows = [anchor * 91 + i for anchor in range(9) for i in IDS]
     assert torch.equal(output.weight, old.weight[rows])
@@ -143,7 +145,7 @@ def test_80_classes_are_the_rows_of_their_ids_for_every_anchor(coco):
 
 @torch.no_grad()
 def test_a_detector_of_80_finds_what_that_of_91_finds_of_these(coco):
-    detector = coco_detector()
+    detector = Detector.pretrained()
     model = detector.model.double()  # no rounding decides what is above a threshold
     all_of_them = copy.deepcopy(coco).double()
     for m in (model, all_of_them):  # no detection takes the place of another class's
@@ -165,9 +167,7 @@ def test_a_detector_of_80_finds_what_that_of_91_finds_of_these(coco):
 
 
 @pytest.mark.parametrize("weights, file", [("coco", V1), ("coco_v2", V2)])
-@pytest.mark.parametrize(
-    "build", [coco_detector, lambda weights: retinanet_resnet50(80, weights=weights)]
-)
+@pytest.mark.parametrize("build", [Detector.pretrained, load_coco])
 def test_without_file_and_network_both_are_told(empty_hub, build, weights, file):
     with pytest.raises(ConnectionError) as error:
         build(weights)
@@ -181,7 +181,7 @@ def test_a_damaged_file_is_told(empty_hub):
     empty_hub.mkdir()
     (empty_hub / V1).write_bytes(b"<html>404: not found</html>")
     with pytest.raises(ConnectionError, match=V1) as error:
-        coco_detector()
+        Detector.pretrained()
     assert "\n" not in str(error.value)
 
 
@@ -189,19 +189,12 @@ def test_a_file_under_anothers_name_is_told(hub, empty_hub):
     empty_hub.mkdir()
     (empty_hub / V1).hardlink_to(hub / V2)
     with pytest.raises(ValueError, match="torchvision's v2, not v1"):
-        coco_detector()
+        Detector.pretrained()
 
 
 @pytest.mark.parametrize(
     "arguments, told",
     [
-        ({"weights": "imagenet"}, "coco, coco_v2, .*'imagenet'"),
-        ({"weights": "imagenet", "num_classes": 20}, "coco, coco_v2, .*'imagenet'"),
-        ({"weights": "coco", "num_classes": 20}, r"91 .*80 .*not 20.*replace_classes\("),
-        ({"weights": "coco", "num_classes": 90}, "not 90"),
-        ({"weights": "coco", "weights_backbone": "IMAGENET1K_V1"}, "drop weights_backbone"),
-        ({}, "num_classes, .* must be given"),
-        ({"weights_backbone": "IMAGENET1K_V1"}, "num_classes, .* must be given"),
         ({"num_classes": 3, "weights_backbone": "V1"}, "IMAGENET1K_V1, IMAGENET1K_V2.*'V1'"),
     ],
 )
@@ -210,9 +203,16 @@ def test_what_does_not_exist_is_told_before_anything_is_downloaded(empty_hub, ar
         retinanet_resnet50(**arguments)
 
 
+def test_the_small_detector_that_comes_along_is_told_from_its_file():
+    detector = Detector.pretrained("shapes")
+    its = Detector.load(SHAPES).model.state_dict()
+    assert detector.classes == CLASSES and not detector.model.training
+    assert all(torch.equal(value, its[name]) for name, value in detector.model.state_dict().items())
+
+
 def test_names_of_no_weights_have_no_categories():
-    with pytest.raises(ValueError, match="coco, coco_v2, .*'voc'"):
-        coco_detector("voc")
+    with pytest.raises(ValueError, match="shapes, coco, coco_v2; got 'voc'"):
+        Detector.pretrained("voc")
 
 
 # ── ImageNet's for the backbone ──

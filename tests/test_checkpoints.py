@@ -32,7 +32,8 @@ from retinanet_lite import (
     from_torchvision,
     to_torchvision,
 )
-from retinanet_lite.zoo.weights import COCO, download
+from retinanet_lite.model.imagenet import download
+from retinanet_lite.zoo.torchvision_retinanet import COCO
 
 WIDTH = 32  # channels of the pyramid: as few as torchvision's GroupNorm of 32 groups allows
 BODY, FPN, HEAD = "backbone.body", "backbone.fpn", "head"

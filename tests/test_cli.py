@@ -24,7 +24,7 @@ from retinanet_lite.data.scenes import ShapesDataset, test_scenes
 from retinanet_lite.data.voc import VocFolder
 from retinanet_lite.evaluation.anchor_coverage import anchor_coverage
 from retinanet_lite.evaluation.average_precision import coco_report
-from retinanet_lite.zoo.weights import COCO
+from retinanet_lite.zoo.torchvision_retinanet import COCO
 
 COMMANDS = ("train", "evaluate", "detect", "anchors", "trace")
 QUICK = ["--steps", "3", "--batch-size", "2", "--features", "8", "--device", "cpu"]

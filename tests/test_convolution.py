@@ -5,27 +5,26 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from retinanet_lite import BasicBlock, RetinaNet, replace_classes
-from retinanet_lite.fast.convolution import Conv3x3, quicken, weight_gradient
+from retinanet_lite import BasicBlock, RetinaNet, quicken
+from retinanet_lite.fast.weight_gradient import QuickConv2d, weight_gradient
 
 
 @pytest.fixture
 def quick_way(monkeypatch):
     """On every machine, the way that is quicker on some; says how often it was gone."""
-    monkeypatch.setattr("retinanet_lite.fast.convolution.QUICKER", True)
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     gone = []
 
     def counted(*args):
         gone.append(args)
         return weight_gradient(*args)
 
-    monkeypatch.setattr("retinanet_lite.fast.convolution.weight_gradient", counted)
+    monkeypatch.setattr("retinanet_lite.fast.weight_gradient.weight_gradient", counted)
     return gone
 
 
 def quick(in_channels: int, out_channels: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
-    convolution = nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=bias)
-    quicken(convolution)
+    convolution = quicken(nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=bias))
     return convolution.to(memory_format=torch.channels_last)
 
 
@@ -63,7 +62,7 @@ def test_it_computes_and_learns_what_pytorchs_does(quick_way, stride, bias, size
 
 
 def test_a_whole_model_learns_the_same_either_way(quick_way, make_tiny, small_batch):
-    model = make_tiny().double().to(memory_format=torch.channels_last)
+    model = quicken(make_tiny()).double().to(memory_format=torch.channels_last)
     images, annotations = small_batch[0].double(), small_batch[1].double()
     gradients = []
     for layout in (torch.channels_last, torch.contiguous_format):
@@ -72,7 +71,7 @@ def test_a_whole_model_learns_the_same_either_way(quick_way, make_tiny, small_ba
         gradients.append({name: p.grad for name, p in model.named_parameters()})
         model.to(memory_format=torch.contiguous_format)
     quick = len(quick_way)
-    assert quick >= sum(isinstance(module, Conv3x3) for module in model.modules()) > 10
+    assert quick >= sum(isinstance(module, QuickConv2d) for module in model.modules()) > 10
     torch.testing.assert_close(*gradients)
 
 
@@ -102,17 +101,21 @@ def test_autocast_keeps_pytorchs_way(quick_way):
     assert conv.weight.grad.dtype == torch.float32 and not quick_way
 
 
-def test_all_of_a_model_and_no_other_convolutions_are_quick():
-    model = RetinaNet(2, BasicBlock, [1, 1, 1, 1])
-    for module in [*model.modules(), *replace_classes(model, 3).modules()]:
+def test_all_of_a_model_and_no_other_convolutions_are_quick(quick_way):
+    for module in quicken(RetinaNet(2, BasicBlock, [1, 1, 1, 1])).modules():
         if isinstance(module, nn.Conv2d):
-            assert isinstance(module, Conv3x3) == (module.kernel_size == (3, 3))
+            assert isinstance(module, QuickConv2d) == (module.kernel_size == (3, 3))
+
+
+def test_where_it_does_not_pay_convolutions_stay_pytorchs(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    convolution = nn.Conv2d(4, 4, 3, padding=1)
+    assert quicken(convolution) is convolution
 
 
 @pytest.mark.parametrize(
     "other", [{"padding": 0}, {"padding": 2, "dilation": 2}, {"padding": 1, "groups": 2}], ids=str
 )
-def test_other_forms_stay_as_they_are(other):
+def test_other_forms_stay_as_they_are(quick_way, other):
     convolution = nn.Conv2d(4, 4, 3, **other)
-    quicken(convolution)
-    assert type(convolution) is nn.Conv2d
+    assert quicken(convolution) is convolution

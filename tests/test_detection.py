@@ -8,9 +8,8 @@ import torch
 from torchvision.models.detection.retinanet import RetinaNet
 from torchvision.ops import nms
 
-from retinanet_lite import Anchors, BBoxTransform, Detection
-from retinanet_lite.fast.batched import best_entries
-from retinanet_lite.model.detection import MANY
+from retinanet_lite import Anchors, BBoxTransform, Detection, quicken
+from retinanet_lite.fast.batched_detection import MANY, best_entries
 
 HEIGHT, WIDTH, K = 96, 130, 3
 IMAGES = torch.empty(2, 3, HEIGHT, WIDTH)
@@ -303,10 +302,10 @@ def test_all_images_and_levels_at_once_are_one_after_the_other(outputs, argument
     logits, deltas, anchors, level_counts = outputs
     logits = logits + (4 + mean)
     deltas[1, ::5] *= 100  # many boxes end off the image
-    detection = Detection(**arguments)
+    detection = quicken(Detection(**arguments))
     others = deltas, anchors, level_counts, IMAGES
     for together, alone in zip(
-        detection.detect_batch(logits, *others), detection(logits, *others), strict=True
+        detection.of_batch(logits, *others), Detection(**arguments)(logits, *others), strict=True
     ):
         assert (len(alone["scores"]) > 0) == (mean > -14)
         torch.testing.assert_close(together, alone)
@@ -316,8 +315,8 @@ def test_at_once_too_a_class_does_not_suppress_another():
     # both boxes of the first anchor are the same; at the image's edges, classes nearly touch
     anchors = torch.tensor([[0.0, 0.0, 20.0, 20.0], [110.0, 76.0, 130.0, 96.0]])
     logits = torch.tensor([[[0.9, 0.1, 0.8], [0.7, 0.6, 0.1]]]).logit()
-    detection = Detection(score_threshold=0.5, nms_threshold=0.01)
-    (found,) = detection.detect_batch(logits, torch.zeros(1, 2, 4), anchors, [1, 1], IMAGES)
+    detection = quicken(Detection(score_threshold=0.5, nms_threshold=0.01))
+    (found,) = detection.of_batch(logits, torch.zeros(1, 2, 4), anchors, [1, 1], IMAGES)
     assert found["labels"].tolist() == [0, 2, 0, 1]
 
 

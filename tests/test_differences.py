@@ -36,13 +36,15 @@ from retinanet_lite import (
     from_torchvision,
     match_anchors,
     retinanet_resnet50,
+    zoo,
 )
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.transforms import resize
-from retinanet_lite.model.builders import COCO_SIZE
-from retinanet_lite.zoo import variants
-from retinanet_lite.zoo.architecture import plain
-from retinanet_lite.zoo.checkpoints import PYTORCH_RETINANET, TORCHVISION
+from retinanet_lite.zoo.detector_file import plain
+from retinanet_lite.zoo.parameters import their_name
+from retinanet_lite.zoo.pytorch_retinanet import NAMES as PYTORCH_RETINANET
+from retinanet_lite.zoo.torchvision_retinanet import COCO_SIZE
+from retinanet_lite.zoo.torchvision_retinanet import NAMES as TORCHVISION
 
 PAGE = (Path(__file__).parents[1] / "docs" / "differences.md").read_text(encoding="utf-8")
 OWNERS = {
@@ -62,9 +64,9 @@ OWNERS = {
 }
 MORE = {"Detector": Detector, "to_batch": to_batch}  # of these one argument each is a difference
 VARIANTS = {
-    "original": variants.pytorch_retinanet,
-    "v1": variants.torchvision_v1,
-    "v2": variants.torchvision_v2,
+    "original": zoo.pytorch_retinanet,
+    "v1": zoo.torchvision_v1,
+    "v2": zoo.torchvision_v2,
 }
 PARTS = {  # the argument of `RetinaNet` that carries each part's
     "Anchors": "anchors",
@@ -309,7 +311,7 @@ def test_torchvision_leaves_the_stages_that_the_page_freezes(version, without_do
     with torch.device("meta"):
         ours = retinanet_resnet50(91, freeze_bn=False)
     ours.freeze(*frozen)
-    names = {TORCHVISION.theirs(name): p.requires_grad for name, p in ours.named_parameters()}
+    names = {their_name(name, TORCHVISION): p.requires_grad for name, p in ours.named_parameters()}
     model = of_torchvision(version, weights_backbone=ResNet50_Weights.IMAGENET1K_V1)
     for name, parameter in model.backbone.body.named_parameters():
         assert parameter.requires_grad == names[f"backbone.body.{name}"], name
@@ -348,8 +350,8 @@ def test_names_of_the_page_are_those_of_the_code():
         for column, names in stated.items():
             if row[column]:
                 names |= zip(expanded(row["here"]), expanded(row[column]), strict=True)
-    assert stated["torchvision"] == dict(TORCHVISION.modules)
-    assert stated["original"] == dict(PYTORCH_RETINANET.modules)
+    assert stated["torchvision"] == TORCHVISION
+    assert stated["original"] == PYTORCH_RETINANET
 
 
 def test_names_of_the_page_are_torchvisions_and_all_of_them(version):
@@ -412,7 +414,7 @@ def test_torchvisions_anchors_of_an_image_depend_on_those_beside_it():
 
 
 def test_an_object_that_no_anchor_touches_makes_every_anchor_positive_in_torchvision_alone():
-    anchors = variants.torchvision_v1()["anchors"](torch.empty(1, 3, 128, 160))
+    anchors = zoo.torchvision_v1()["anchors"](torch.empty(1, 3, 128, 160))
     inside, outside = [20.0, 20.0, 60.0, 60.0], [5000.0, 5000.0, 5050.0, 5050.0]
     boxes = torch.tensor([inside, outside])
     matcher = of_torchvision("v1").proposal_matcher

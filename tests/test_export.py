@@ -3,14 +3,14 @@
 import pytest
 import torch
 
-from retinanet_lite import Detection
+from retinanet_lite import Detection, for_inference
 
 
 @pytest.fixture(params=[{}, {"top_k": None}], ids=str)
 def model(detector, request):
     """With few enough detections that no two scores are nearly equal."""
     detector.detection = Detection(score_threshold=0.27, max_detections=20, **request.param)
-    return detector.for_inference()
+    return for_inference(detector)
 
 
 @pytest.fixture

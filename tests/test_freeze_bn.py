@@ -3,7 +3,8 @@
 import torch
 from torchvision.ops import FrozenBatchNorm2d
 
-from retinanet_lite.model.backbone import BatchNorm2d
+from retinanet_lite import quicken, retinanet_resnet18
+from retinanet_lite.fast.frozen_batch_norm import QuickBatchNorm2d
 
 
 def batch_norms(model):
@@ -57,12 +58,20 @@ def test_freezing_and_thawing_leave_train_and_eval_mode_alone(tiny):
     assert tiny.training and frozen(tiny) == {True}
 
 
-def test_a_model_may_be_built_thawed(make_tiny):
-    assert frozen(make_tiny(freeze_bn=False)) == {False}
+def test_batch_norm_is_frozen_just_where_a_backbones_weights_were_loaded(monkeypatch):
+    def no_download(*_, **__):
+        return retinanet_resnet18(1).backbone.state_dict()
+
+    monkeypatch.setattr("retinanet_lite.model.imagenet.download", no_download)
+    for asked, rule in ((None, {True}), (True, {True}), (False, {False})):
+        loaded = retinanet_resnet18(3, weights_backbone="IMAGENET1K_V1", freeze_bn=asked)
+        assert frozen(loaded) == rule
+    for asked, rule in ((None, {False}), (True, {True}), (False, {False})):
+        assert frozen(retinanet_resnet18(3, freeze_bn=asked)) == rule
 
 
 def test_frozen_batch_norm_computes_what_pytorchs_and_torchvisions_compute():
-    mine = BatchNorm2d(8, dtype=torch.float64)
+    mine = QuickBatchNorm2d(8, dtype=torch.float64)
     for value in (mine.weight, mine.running_var):
         torch.nn.init.uniform_(value, 0.5, 1.5)
     torch.nn.init.normal_(mine.bias)
@@ -80,14 +89,14 @@ def test_frozen_batch_norm_computes_what_pytorchs_and_torchvisions_compute():
 
 def test_frozen_batch_norm_does_not_keep_its_input():
     kept = []
-    norm = BatchNorm2d(8).eval().requires_grad_(False)
+    norm = QuickBatchNorm2d(8).eval().requires_grad_(False)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.shape), lambda t: t):
         norm(torch.randn(2, 8, 5, 7, requires_grad=True))
     assert torch.Size([2, 8, 5, 7]) not in kept
 
 
 def test_a_shift_that_may_learn_gets_its_gradient_though_the_scale_may_not():
-    norm = BatchNorm2d(8).eval()
+    norm = QuickBatchNorm2d(8).eval()
     norm.weight.requires_grad_(False)
     norm(torch.randn(2, 8, 5, 7)).sum().backward()
     assert norm.bias.grad.tolist() == [70.0] * 8
@@ -95,6 +104,7 @@ def test_a_shift_that_may_learn_gets_its_gradient_though_the_scale_may_not():
 
 def test_frozen_batch_norm_hands_back_gradients_under_autocast(tiny, small_batch):
     images, annotations = small_batch
+    quicken(tiny)
     with torch.autocast("cpu", torch.bfloat16):
         losses = tiny(images, annotations)
     sum(losses.values()).backward()

@@ -10,7 +10,20 @@ import retinanet_lite
 
 PACKAGE = Path(retinanet_lite.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
-GROUND_FLOOR = ["backbone", "fpn", "heads", "anchors", "boxes", "matching", "checks"]
+# each room, or file beside the rooms, and what it stands on
+STANDS_ON = {
+    "model": set(),
+    "progress": set(),
+    "devices": set(),
+    "fast": {"model"},
+    "zoo": {"model"},
+    "data": {"progress"},
+    "detector": {"model", "fast", "zoo", "data"},
+    "evaluation": {"model", "data", "detector", "devices", "progress"},
+    "training": {"model", "zoo", "data", "detector", "devices", "evaluation"},
+    "learn": {"model", "zoo", "data", "detector", "evaluation", "training"},
+    "cli": {"model", "zoo", "data", "detector", "devices", "evaluation", "training", "learn"},
+}
 
 
 def imports_of(file: Path) -> set[str]:
@@ -27,23 +40,31 @@ def imports_of(file: Path) -> set[str]:
     return names
 
 
-@pytest.mark.parametrize("name", GROUND_FLOOR)
-def test_the_ground_floor_imports_nothing_of_the_package(name):
-    imported = imports_of(PACKAGE / f"{name}.py")
-    assert any(module.startswith("torch") for module in imported)
-    assert [module for module in imported if module.startswith("retinanet_lite")] == []
+@pytest.mark.parametrize("room", STANDS_ON)
+def test_each_room_imports_only_what_it_stands_on(room):
+    files = [*(PACKAGE / room).rglob("*.py")] or [PACKAGE / f"{room}.py"]
+    imported = set().union(*map(imports_of, files))
+    own = {name.split(".")[1] for name in imported if name.startswith("retinanet_lite.")}
+    assert own - {room} <= STANDS_ON[room]
+    assert any(name.startswith(("torch", "tqdm")) for name in imported)
 
 
-def test_the_detector_never_imports_what_explains_it():
-    # the command line prints a trace; it uses the detector, and the detector not it
-    outside = [
-        file
-        for file in MODULES
-        if "learn" not in file.relative_to(PACKAGE).parts and file.stem != "commands"
-    ]
-    assert len(outside) >= 10
-    for file in outside:
-        assert not any("retinanet_lite.learn" in module for module in imports_of(file)), file.name
+def test_every_room_is_known():
+    rooms = {file.relative_to(PACKAGE).with_suffix("").parts[0] for file in MODULES}
+    assert rooms == STANDS_ON.keys() | {"__init__", "__main__"}
+
+
+def test_only_the_fast_room_and_those_who_call_it_know_that_there_are_quick_forms():
+    for file in MODULES:
+        room = file.relative_to(PACKAGE).parts[0]
+        if room not in ("fast", "__init__.py"):
+            fast = {name for name in imports_of(file) if name.startswith("retinanet_lite.fast.")}
+            assert fast <= {"retinanet_lite.fast.quicken", "retinanet_lite.fast.unquicken"}
+
+
+def test_no_two_files_have_one_name():
+    names = [file.name for file in MODULES if not file.name.startswith("__")]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_no_module_imports_itself_by_a_detour():

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn as nn
 
-from retinanet_lite import BasicBlock, Bottleneck, Detector, RetinaNet
+from retinanet_lite import BasicBlock, Bottleneck, Detector, RetinaNet, for_inference
 
 
 @pytest.fixture(params=[BasicBlock, Bottleneck])
@@ -25,14 +25,14 @@ def model(request) -> RetinaNet:
 def test_it_finds_what_the_model_finds(model, small_batch):
     model.double()
     images = small_batch[0].double()
-    for mine, its in zip(model.for_inference()(images), model(images), strict=True):
+    for mine, its in zip(for_inference(model)(images), model(images), strict=True):
         assert len(its["scores"]) > 5
         torch.testing.assert_close(mine, its)
 
 
 def test_no_batch_norm_is_left_in_it_and_the_model_keeps_its_own(model):
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    copied = model.for_inference()
+    copied = for_inference(model)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in copied.modules())
     assert not any(p.requires_grad for p in copied.parameters())
     assert before.keys() == model.state_dict().keys()
@@ -42,7 +42,7 @@ def test_no_batch_norm_is_left_in_it_and_the_model_keeps_its_own(model):
 def test_a_detector_uses_it_but_does_not_save_it(model, small_batch, tmp_path):
     images = [image.clamp(0, 1) for image in small_batch[0]]
     names = ("disc", "square", "star")
-    fast = Detector(model.for_inference(), names)
+    fast = Detector(for_inference(model), names)
     for mine, its in zip(fast(images), Detector(model, names)(images), strict=True):
         torch.testing.assert_close(mine["scores"], its["scores"], rtol=0, atol=1e-4)
     with pytest.raises(ValueError, match=r"save the model that for_inference\(\) was called on"):

@@ -11,7 +11,8 @@ from torch.utils._pytree import tree_map
 from retinanet_lite import Anchors, RetinaNet, from_torchvision, retinanet_resnet18, to_torchvision
 from retinanet_lite.data.batches import to_annotations
 from retinanet_lite.model.backbone import RESNETS
-from retinanet_lite.zoo.checkpoints import TORCHVISION
+from retinanet_lite.zoo.parameters import their_name
+from retinanet_lite.zoo.torchvision_retinanet import NAMES
 
 CASES = {  # height, width and number of images
     "320x320-2": (320, 320, 2),
@@ -94,7 +95,7 @@ def numbers(request, version, models) -> tuple[dict, dict]:
     mine, its = {}, {}
     if (version, height) in GRADIENTS_OF_PARAMETERS:
         theirs, ours = models
-        mine = {TORCHVISION.theirs(name): p for name, p in ours.named_parameters()}
+        mine = {their_name(name, NAMES): p for name, p in ours.named_parameters()}
         its = dict(theirs.named_parameters())
     actual["gradients"] = gradients(actual, mine)
     expected["gradients"] = gradients(expected, its)

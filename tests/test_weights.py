@@ -10,7 +10,7 @@ from torchvision.models.feature_extraction import create_feature_extractor
 
 from retinanet_lite import BasicBlock, Bottleneck, ResNet
 from retinanet_lite.model.backbone import RESNETS
-from retinanet_lite.zoo.weights import load_imagenet
+from retinanet_lite.model.imagenet import load_imagenet
 
 
 @pytest.fixture

@@ -365,7 +365,7 @@ for height, width in [(417, 333), (448, 352)]:
 # %% [markdown]
 # Once the image is padded, both ways give the same numbers. The price of padding is cells to compute: 3,288 in place of 3,001.
 #
-# `retinanet_lite.zoo.variants.torchvision_v1()` has all the arguments that make our detector torchvision's v1, `torchvision_v2()` those of v2, and `pytorch_retinanet()` those of the original; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# `retinanet_lite.zoo.torchvision_v1()` has all the arguments that make our detector torchvision's v1, `torchvision_v2()` those of v2, and `pytorch_retinanet()` those of the original; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

@@ -426,7 +426,7 @@ show_features(scenes[0].image, maps, title, limits=(0, 1))
 # %% [markdown]
 # In the plain head it is 11×11 cells, since each of five 3×3 convolutions adds one on every side. With the norm it is all 520. So what a cell says depends a little on all of the image, and, where a smaller image was filled up to the size of its batch, on the filling too.
 #
-# `retinanet_lite.zoo.variants.torchvision_v2()` has the norm and all other arguments that make our detector torchvision's v2, and `torchvision_v1()` those of v1; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# `retinanet_lite.zoo.torchvision_v2()` has the norm and all other arguments that make our detector torchvision's v2, and `torchvision_v1()` those of v1; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

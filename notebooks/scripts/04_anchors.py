@@ -450,7 +450,7 @@ add_boxes(ax, read, DETECTION | {"linestyle": "--"})
 # %% [markdown]
 # Every box is half a cell too far down and right, 4 pixels on P3 and 32 on P6. (The objects are blue, what was read is dashed.) The mean IoU of a perfect detector has dropped to 0.63, and nothing warns you: classes and scores do not depend on anchors. So tell the detector which anchors its weights were trained with: `RetinaNet(..., anchors=Anchors(offset=0.0, ...))`.
 #
-# `retinanet_lite.zoo.variants.torchvision_v1()` and `torchvision_v2()` have these anchors and all other arguments that make our detector torchvision's; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# `retinanet_lite.zoo.torchvision_v1()` and `torchvision_v2()` have these anchors and all other arguments that make our detector torchvision's; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
 #
 # ## What to remember
 #

@@ -42,9 +42,8 @@ from retinanet_lite.learn.exercises import check_prior_bias, check_split_levels
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import show_detections, show_gradients
 from retinanet_lite.learn.trace import trace
-from retinanet_lite.zoo import SHAPES
-from retinanet_lite.zoo.architecture import arguments
-from retinanet_lite.zoo.variants import torchvision_v1
+from retinanet_lite.zoo import SHAPES, torchvision_v1
+from retinanet_lite.zoo.detector_file import arguments
 
 _ = torch.manual_seed(0)
 show_map(here="detector")
@@ -556,7 +555,7 @@ print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict
 #
 # - The way back, `to_torchvision`, gives the parameters as torchvision's model loads them. It warns if your model has other settings, with which the same parameters mean other boxes.
 # - `torchvision_v2()` and `pytorch_retinanet()` have the arguments for torchvision's v2 and for the original. `from_torchvision` reads v2's files as well, and `from_pytorch_retinanet` the original's.
-# - `retinanet_resnet50(weights="coco")` fetches the weights that torchvision publishes for v1, trained on the photographs of the collection COCO. It knows that their eps is 0.
+# - `Detector.pretrained("coco")` fetches the weights that torchvision publishes for v1, trained on the photographs of the collection COCO. It knows that their eps is 0.
 #
 # The table of all differences is in [differences](../docs/differences.md). The arguments are in `retinanet_lite/zoo/variants.py`; `retinanet_lite/zoo/weights.py` reads and writes the parameters.
 #

@@ -32,7 +32,6 @@ from retinanet_lite import (
     Recipe,
     RetinaNet,
     anchor_coverage,
-    coco_detector,
     evaluate,
     fit,
     from_torchvision,
@@ -53,9 +52,7 @@ from retinanet_lite.learn.exercises import check_from_coco, check_to_labels
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import add_detections, show_image
 from retinanet_lite.learn.training_figures import show_coverage, show_items
-from retinanet_lite.zoo import SHAPES
-from retinanet_lite.zoo.variants import torchvision_v1
-from retinanet_lite.zoo.weights import coco_categories
+from retinanet_lite.zoo import SHAPES, coco_categories, torchvision_v1
 
 _ = torch.manual_seed(0)
 show_map(here="your data")
@@ -392,7 +389,7 @@ show_items([test[i] for i in range(8)], test.classes, "What did it learn from 48
 #
 # ## Weights for photographs
 #
-# Drawn shapes teach little about photographs. torchvision has published a RetinaNet that has learned from COCO's photographs, 80 kinds of things from person to toothbrush. `coco_detector()` is that one, with torchvision's settings, such as where anchors stand. From the same pixels it finds the same boxes. It scales a picture until its shorter side has 800 pixels, or its longer one 1333.
+# Drawn shapes teach little about photographs. torchvision has published a RetinaNet that has learned from COCO's photographs, 80 kinds of things from person to toothbrush. `Detector.pretrained("coco")` is that one, with torchvision's settings, such as where anchors stand. From the same pixels it finds the same boxes. It scales a picture until its shorter side has 800 pixels, or its longer one 1333.
 #
 # matplotlib brings a photograph along: Grace Hopper, who built one of the first compilers. Put the path of one of yours in its place.
 
@@ -415,7 +412,7 @@ def show_sure(threshold):
 
 # %% tags=["nbval-ignore-output"]
 try:
-    detector, shown = coco_detector(), picture
+    detector, shown = Detector.pretrained("coco"), picture
 except ConnectionError as error:
     print(error)
     detector, shown = known, walkthrough_scene().image
@@ -432,7 +429,7 @@ print(len(names), "labels,", len(labels), "categories:", *names[1:5], "…", nam
 print("no categories:", [i for i in range(len(names)) if i not in labels])
 
 # %% [markdown]
-# `coco_detector` keeps the 80, as you kept three of twenty above. Label 1, person, becomes class 0. In the output, the row of label i at anchor a is a · 91 + i. A network of random weights shows it as well as a trained one:
+# `Detector.pretrained` keeps the 80, as you kept three of twenty above. Label 1, person, becomes class 0. In the output, the row of label i at anchor a is a · 91 + i. A network of random weights shows it as well as a trained one:
 
 # %%
 of_91 = RetinaNet(91, BasicBlock, [1, 1, 1, 1], feature_size=64)
@@ -445,13 +442,13 @@ print("rows:", len(old), "→", len(new), " these:", torch.equal(new, old[rows])
 # To train it on classes of your own, put together what you have seen. This was not run here, since it needs the weights, and a GPU to be quick; the numbers are a start and not a measured recipe. Batch norm is frozen in the whole backbone already, so `bn1` need not be named.
 #
 # ```python
-# model = replace_classes(retinanet_resnet50(weights="coco"), num_classes=3)
+# model = replace_classes(Detector.pretrained("coco").model, num_classes=3)
 # model.freeze("backbone.conv1", "backbone.layer1")
 # detector = Detector(model, train.classes, size=(800, 1333))
 # fit(detector, train, recipe=Recipe(steps=1000, learning_rate=1e-4), augmentation=augment())
 # ```
 #
-# `weights="coco_v2"` is torchvision's second one, which is better and slower: AP 41.5 against 36.4, as published.
+# `"coco_v2"` is torchvision's second one, which is better and slower: AP 41.5 against 36.4, as published.
 #
 # ### Checkpoints of your own
 #
@@ -513,7 +510,7 @@ except ValueError as error:
 #     --out runs/voc --size 600 1000 --steps 10000 --batch-size 16 --learning-rate 1e-4 --autocast --workers 8
 # ```
 #
-# `--imagenet` downloads torchvision's weights of the backbone, once. Batch norm is then frozen, as in the paper. In Python it is `retinanet_resnet50(num_classes, weights_backbone="IMAGENET1K_V1")`, or for a model that you have `retinanet_lite.zoo.weights.load_imagenet(model.backbone)`. Without a network you are told which file to put where. The numbers above are a start and not a measured recipe.
+# `--imagenet` downloads torchvision's weights of the backbone, once. Batch norm is then frozen, as in the paper. In Python it is `retinanet_resnet50(num_classes, weights_backbone="IMAGENET1K_V1")`, or for a model that you have `retinanet_lite.model.imagenet.load_imagenet(model.backbone)`. Without a network you are told which file to put where. The numbers above are a start and not a measured recipe.
 #
 # With several GPUs, the same command under `torchrun`, one process for each. They share every batch, and their gradients are averaged; `--batch-size` counts the pictures of all of them.
 #

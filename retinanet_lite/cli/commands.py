@@ -31,13 +31,13 @@ from ..evaluation.measure import look
 from ..learn.trace import trace
 from ..model.anchors import Anchors
 from ..model.backbone import RESNETS, BasicBlock
-from ..model.builders import coco_detector
+from ..model.imagenet import load_imagenet
 from ..model.retinanet import RetinaNet
 from ..training.fit import fit
 from ..training.recipe import Recipe
 from ..training.run_folder import quality
 from ..zoo.new_classes import keep_classes, replace_classes
-from ..zoo.weights import COCO, load_imagenet
+from ..zoo.torchvision_retinanet import COCO
 
 BACKBONES = {"resnet10": (BasicBlock, (1, 1, 1, 1)), **RESNETS}
 # the network that is trained where none is named
@@ -138,7 +138,7 @@ def known_detector(options: argparse.Namespace, classes: tuple[str, ...]) -> Det
 
 def open_detector(name: str | Path) -> Detector:
     """The detector of a file, or one of torchvision's by name."""
-    return coco_detector(name) if name in COCO else Detector.load(name)
+    return Detector.pretrained(name) if name in COCO else Detector.load(name)
 
 
 def evaluate(options: argparse.Namespace) -> None:

@@ -36,22 +36,19 @@ def to_annotations(objects: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1.0)
 
 
-def to_batch(items: Iterable[tuple[Tensor, dict]], multiple: int = 1) -> tuple[Tensor, Tensor]:
+def to_batch(items: Iterable[tuple[Tensor, dict]]) -> tuple[Tensor, Tensor]:
     """Images with their objects → images [B, 3, H, W], normalised, and annotations [B, M, 5].
 
     Args:
         items: (image, target) as data sets and scenes give them: image [3, h, w], uint8 or from
             0 to 1, and {"boxes": [M, 4] in pixels, "labels": [M]}. Objects marked in "iscrowd"
             are groups; they teach nothing and are left out.
-        multiple: H and W are multiples of this, in pixels, see `Anchors.multiple`.
 
     Images of different sizes are filled up on the right and at the bottom with ImageNet's mean
     colour, which is 0 after normalisation.
     """
     images, targets = zip(*items, strict=True)
-    height, width = (
-        -(-max(image.shape[side] for image in images) // multiple) * multiple for side in (-2, -1)
-    )
+    height, width = (max(image.shape[side] for image in images) for side in (-2, -1))
     batch = torch.stack(
         [
             F.pad(normalize(image), (0, width - image.shape[-1], 0, height - image.shape[-2]))

@@ -134,13 +134,11 @@ def anchor_coverage(
         boxes = scaled_boxes(dataset, index, scaling)
         if len(boxes) == 0:
             continue
-        height, width = (
-            -(-side // anchors.multiple) * anchors.multiple for side in boxes.canvas_size
-        )
-        counts = torch.tensor(anchors.level_counts(height, width))
+        size = boxes.canvas_size
+        counts = torch.tensor(anchors.level_counts(*size))
         boxes = boxes.as_subclass(Tensor)
         # on the CPU, where the boxes are, also for the anchors of a model on a GPU
-        all_anchors = anchors(torch.empty(1, 3, height, width, device="meta")).cpu()  # [N, 4]
+        all_anchors = anchors(size).cpu()  # [N, 4]
         iou, row = box_iou(all_anchors, boxes).max(dim=0)  # [M] each
         ious.append(iou)
         levels.append(torch.searchsorted(counts.cumsum(0), row, right=True))

@@ -48,10 +48,10 @@ def look(
     mine = (dataset[i] for i in progress_bar(rows, len(rows), "measuring", progress))
     detections, targets, losses = [], [], []
     for originals, scaled in detector.batches(mine, batch_size):
-        images, annotations = to_batch(scaled, detector.model.anchors.multiple)
-        predictions = detector.predict(images)
-        detections += detector.detections(predictions, images, originals, scaled)
+        images, annotations = to_batch(scaled)
+        prediction = detector.predict(images)
+        detections += detector.detections(prediction, originals, images.shape[-2:])
         targets += [target for _, target in originals]
-        batch_losses = detector.model.focal_loss(*predictions, annotations)
+        batch_losses = detector.model.focal_loss(*prediction, annotations)
         losses += [tuple(loss.item() for loss in batch_losses.values())] * len(originals)
     return gather(detections), gather(targets), gather(losses)

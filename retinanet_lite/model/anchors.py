@@ -3,9 +3,13 @@
 RetinaNet §4, "Anchors"; docs/anchors.md.
 """
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn as nn
 from torch import Tensor
+
+from .boxes import size_of
 
 
 class Anchors(nn.Module):
@@ -23,12 +27,11 @@ class Anchors(nn.Module):
         floor_strides: a level's cells are ⌊image side / cells⌋ pixels apart in each direction, as
             in torchvision, in place of 2^l. The two differ where the side does not divide by 2^l.
 
-    Shapes: in [B, 3, H, W] (only the size and device are used), out [N, 4] as x1, y1, x2, y2 in
-    pixels, float32, with N = Σ ⌈H/stride⌉ · ⌈W/stride⌉ · A and A = len(ratios) · len(scales).
-    Levels come one after the other, cells row by row, in a cell all scales of the first ratio,
-    then of the next. An anchor may stick out of the image. Anchors of one image size are computed
-    once and handed out again: do not write into them. For half precision use autocast; a model
-    that is cast to it as a whole would round its anchors.
+    Shapes: in the size (H, W) of the images in pixels, or the images [B, 3, H, W]; out [N, 4] as
+    x1, y1, x2, y2 in pixels, float32, with N = Σ ⌈H/stride⌉ · ⌈W/stride⌉ · A and
+    A = len(ratios) · len(scales). Levels come one after the other, cells row by row, in a cell all
+    scales of the first ratio, then of the next. An anchor may stick out of the image. For half
+    precision use autocast; a model that is cast to it as a whole would round its anchors.
     """
 
     def __init__(
@@ -62,38 +65,33 @@ class Anchors(nn.Module):
         ]
         # a buffer follows the model's device; made by the arguments, it need not be saved
         self.register_buffer("shapes", torch.stack(shapes), persistent=False)  # [5, 9, 4]
-        self._cache: dict[tuple, Tensor] = {}
 
     @property
     def multiple(self) -> int:
-        """Sides of images have to be filled up to multiples of this, in pixels.
+        """Sides of images are filled up to multiples of this, in pixels.
 
         With `floor_strides` anchors fit the cells only as far as the sides divide; 32 is what
         torchvision fills up to. Without, any side will do: 1.
         """
         return 32 if self.floor_strides else 1
 
+    def filled_up(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width that an image of height×width is filled up to: of its `multiple`."""
+        return -(-height // self.multiple) * self.multiple, -(
+            -width // self.multiple
+        ) * self.multiple
+
     def level_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Rows and columns of each level for an image of height×width."""
+        height, width = self.filled_up(height, width)
         return [(-(-height // stride), -(-width // stride)) for stride in self.strides]
 
     def level_counts(self, height: int, width: int) -> list[int]:
         """Anchors of each level for an image of height×width."""
         return [h * w * self.num_anchors for h, w in self.level_sizes(height, width)]
 
-    def forward(self, images: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
-        if torch.compiler.is_compiling():  # a graph has them inside
-            return self._compute(height, width)
-        key = (height, width, self.shapes.device, self.shapes.dtype)
-        if key not in self._cache:
-            if len(self._cache) >= 16:  # images of many sizes must not fill the memory
-                self._cache.pop(next(iter(self._cache)))
-            with torch.inference_mode(False):  # they may be asked for again in training
-                self._cache[key] = self._compute(height, width)
-        return self._cache[key]
-
-    def _compute(self, height: int, width: int) -> Tensor:
+    def forward(self, size: Sequence[int] | Tensor) -> Tensor:
+        height, width = self.filled_up(*size_of(size))
         anchors = []
         for shapes, stride, (h, w) in zip(
             self.shapes, self.strides, self.level_sizes(height, width), strict=True

@@ -6,37 +6,8 @@ Parameter names are torchvision's, so that its ImageNet weights load as they are
 
 from collections.abc import Sequence
 
-import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.utils.fusion import fuse_conv_bn_eval
-
-
-class BatchNorm2d(nn.BatchNorm2d):
-    """PyTorch's batch norm, which takes less memory once it is frozen.
-
-    Then it multiplies each channel and adds to it, and for its gradient the factor is enough.
-    PyTorch's keeps its whole input for gradients that nobody asks for.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        if self.training or self.weight.requires_grad or self.bias.requires_grad:
-            return super().forward(x)
-        statistics = self.running_mean, self.running_var, self.weight, self.bias
-        return _FrozenBatchNorm.apply(x, *statistics, self.eps)
-
-
-class _FrozenBatchNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x, mean, variance, weight, bias, eps):
-        ctx.save_for_backward(weight * (variance + eps).rsqrt())
-        return F.batch_norm(x, mean, variance, weight, bias, eps=eps)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (factor,) = ctx.saved_tensors  # [C]
-        return gradient * factor[:, None, None], None, None, None, None, None
 
 
 class BasicBlock(nn.Module):
@@ -62,9 +33,9 @@ class BasicBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inplanes, planes, 3, stride=stride, padding=1, bias=False)
-        self.bn1 = BatchNorm2d(planes)
+        self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(planes)
+        self.bn2 = nn.BatchNorm2d(planes)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
 
@@ -101,11 +72,11 @@ class Bottleneck(nn.Module):
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
-        self.bn1 = BatchNorm2d(planes)
+        self.bn1 = nn.BatchNorm2d(planes)
         self.conv2 = nn.Conv2d(planes, planes, 3, stride=stride, padding=1, bias=False)
-        self.bn2 = BatchNorm2d(planes)
+        self.bn2 = nn.BatchNorm2d(planes)
         self.conv3 = nn.Conv2d(planes, 4 * planes, 1, bias=False)
-        self.bn3 = BatchNorm2d(4 * planes)
+        self.bn3 = nn.BatchNorm2d(4 * planes)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = downsample
 
@@ -153,7 +124,7 @@ class ResNet(nn.Module):
         self.bn_frozen = False
         self.inplanes = 64
         self.conv1 = nn.Conv2d(3, 64, kernel_size=7, stride=2, padding=3, bias=False)
-        self.bn1 = BatchNorm2d(64)
+        self.bn1 = nn.BatchNorm2d(64)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(kernel_size=3, stride=2, padding=1)
         self.layer1 = self._make_layer(block, 64, layers[0])
@@ -173,7 +144,7 @@ class ResNet(nn.Module):
         if stride != 1 or self.inplanes != out_channels:
             downsample = nn.Sequential(
                 nn.Conv2d(self.inplanes, out_channels, 1, stride=stride, bias=False),
-                BatchNorm2d(out_channels),
+                nn.BatchNorm2d(out_channels),
             )
         stage = [block(self.inplanes, planes, stride, downsample)]
         stage += [block(out_channels, planes) for _ in range(1, blocks)]
@@ -182,22 +153,6 @@ class ResNet(nn.Module):
 
     def batch_norms(self) -> list[nn.BatchNorm2d]:
         return [module for module in self.modules() if isinstance(module, nn.BatchNorm2d)]
-
-    def fold_bn(self) -> None:
-        """Put what batch norm does by its statistics into the weights of the convolution before it.
-
-        The results stay, but for rounding; it can't be undone, and nothing is left to freeze.
-        """
-        self.eval()
-        for module in [*self.modules()]:
-            if isinstance(module, nn.Sequential) and isinstance(module[-1], nn.BatchNorm2d):
-                module[0] = fuse_conv_bn_eval(module[0], module[1])  # a block's downsample
-                module[1] = nn.Identity()
-            for i in (1, 2, 3):
-                if hasattr(module, f"bn{i}"):
-                    conv, norm = getattr(module, f"conv{i}"), getattr(module, f"bn{i}")
-                    setattr(module, f"conv{i}", fuse_conv_bn_eval(conv, norm))
-                    setattr(module, f"bn{i}", nn.Identity())
 
     def freeze_bn(self, frozen: bool = True) -> None:
         """Batch norm keeps its statistics, scale and shift; `train()` does not undo it.

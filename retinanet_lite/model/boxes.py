@@ -4,6 +4,7 @@ Girshick et al. 2014, R-CNN, appendix C; docs/regression_and_classification.md.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
@@ -59,11 +60,11 @@ class BBoxTransform(nn.Module):
 class ClipBoxes(nn.Module):
     """Cut boxes off at the border of the image. The boxes that came in stay as they are.
 
-    Shapes: boxes [..., 4] in pixels; images [B, 3, H, W], of which only the size is used.
+    Shapes: boxes [..., 4] in pixels; size (height, width) in pixels, or images [..., H, W].
     """
 
-    def forward(self, boxes: Tensor, images: Tensor) -> Tensor:
-        height, width = images.shape[-2:]
+    def forward(self, boxes: Tensor, size: Sequence[int] | Tensor) -> Tensor:
+        height, width = size_of(size)
         x1, y1, x2, y2 = boxes.unbind(-1)
         x1, x2 = x1.clamp(0, width), x2.clamp(0, width)
         y1, y2 = y1.clamp(0, height), y2.clamp(0, height)
@@ -74,3 +75,9 @@ def centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor]:
     """x1, y1, x2, y2 → centre (x, y) and size (width, height), [..., 2] each."""
     low, high = boxes.split(2, dim=-1)
     return (low + high) / 2, high - low
+
+
+def size_of(size: Sequence[int] | Tensor) -> tuple[int, int]:
+    """Height and width in pixels, given as they are or by images [..., H, W]."""
+    height, width = size.shape[-2:] if isinstance(size, Tensor) else size
+    return height, width

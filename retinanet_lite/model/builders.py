@@ -1,104 +1,76 @@
-"""RetinaNets by name, over each depth of ResNet; with weights from elsewhere where asked for."""
+"""RetinaNets by name, over each depth of ResNet."""
 
-from ..detector import Detector
-from ..zoo.new_classes import keep_classes
-from ..zoo.weights import coco_categories, load_coco, load_imagenet
+from collections.abc import Callable
+
+from .anchors import Anchors
 from .backbone import RESNETS
+from .boxes import BBoxTransform
+from .detection import Detection
+from .imagenet import load_imagenet
+from .losses import FocalLoss
 from .retinanet import RetinaNet
 
-COCO_SIZE = (800, 1333)  # torchvision's, see `transforms.resize`
-NO_CLASS = ("__background__", "N/A")  # labels of torchvision's that mean nothing
 
+def builder(resnet: str) -> Callable[..., RetinaNet]:
+    """The function that builds a RetinaNet over the ResNet of this name."""
 
-def retinanet_resnet18(
-    num_classes: int, weights_backbone: str | None = None, **arguments
-) -> RetinaNet:
-    """RetinaNet over ResNet-18; arguments as in `retinanet_resnet50`."""
-    return over("resnet18", num_classes, weights_backbone, arguments)
-
-
-def retinanet_resnet34(
-    num_classes: int, weights_backbone: str | None = None, **arguments
-) -> RetinaNet:
-    """RetinaNet over ResNet-34; arguments as in `retinanet_resnet50`."""
-    return over("resnet34", num_classes, weights_backbone, arguments)
-
-
-def retinanet_resnet50(
-    num_classes: int | None = None,
-    weights: str | None = None,
-    weights_backbone: str | None = None,
-    **arguments,
-) -> RetinaNet:
-    """RetinaNet over ResNet-50, the walkthrough's.
-
-    Args:
-        num_classes: K. With `weights` it is 91, torchvision's labels, or 80, the categories among
-            them; None is 91.
-        weights: "coco" or "coco_v2": torchvision's detectors for COCO, downloaded once. The model
-            then has torchvision's settings as well.
-        weights_backbone: of torchvision's for the backbone alone, downloaded once:
-            "IMAGENET1K_V1", or, from ResNet-50 on, "IMAGENET1K_V2".
-        arguments: of `RetinaNet`.
-
-    Raises:
-        ValueError: if there are no such weights, or they have other classes.
-        ConnectionError: if they can't be downloaded; it says which file to put where.
-    """
-    if weights is None:
-        return over("resnet50", num_classes, weights_backbone, arguments)
-    labels = real_labels(weights)
-    if weights_backbone is not None:
-        raise ValueError(f"weights={weights!r} has a backbone already; drop weights_backbone")
-    if num_classes not in (None, 80, 91):
-        raise ValueError(
-            f"weights={weights!r} knows the 91 labels of COCO, or 80 without those that mean "
-            f"nothing; not {num_classes}. For classes of your own: replace_classes("
-            f"retinanet_resnet50(weights={weights!r}), {num_classes})."
+    def build(
+        num_classes: int,
+        weights_backbone: str | None = None,
+        *,
+        freeze_bn: bool | None = None,
+        feature_size: int = 256,
+        prior: float = 0.01,
+        p6_from: str = "C5",
+        norm_groups: int | None = None,
+        bn_eps: float = 1e-5,
+        anchors: Anchors | None = None,
+        box_transform: BBoxTransform | None = None,
+        focal_loss: FocalLoss | None = None,
+        detection: Detection | None = None,
+    ) -> RetinaNet:
+        block, layers = RESNETS[resnet]
+        model = RetinaNet(
+            num_classes,
+            block,
+            layers,
+            feature_size=feature_size,
+            prior=prior,
+            freeze_bn=freeze_bn,
+            p6_from=p6_from,
+            norm_groups=norm_groups,
+            bn_eps=bn_eps,
+            anchors=anchors,
+            box_transform=box_transform,
+            focal_loss=focal_loss,
+            detection=detection,
         )
-    model = load_coco(weights, **arguments)
-    return keep_classes(model, labels) if num_classes == 80 else model
+        if weights_backbone is not None:
+            load_imagenet(model.backbone, weights_backbone)
+            model.freeze_bn(freeze_bn is not False)
+        return model
 
-
-def retinanet_resnet101(
-    num_classes: int, weights_backbone: str | None = None, **arguments
-) -> RetinaNet:
-    """RetinaNet over ResNet-101; arguments as in `retinanet_resnet50`."""
-    return over("resnet101", num_classes, weights_backbone, arguments)
-
-
-def retinanet_resnet152(
-    num_classes: int, weights_backbone: str | None = None, **arguments
-) -> RetinaNet:
-    """RetinaNet over ResNet-152; arguments as in `retinanet_resnet50`."""
-    return over("resnet152", num_classes, weights_backbone, arguments)
-
-
-def over(
-    name: str, num_classes: int | None, weights_backbone: str | None, arguments: dict
-) -> RetinaNet:
-    if num_classes is None:
-        raise ValueError("num_classes, how many classes the model is to learn, must be given")
-    model = RetinaNet(num_classes, *RESNETS[name], **arguments)
-    if weights_backbone is not None:
-        load_imagenet(model.backbone, weights_backbone)
-    return model
-
-
-def coco_detector(weights: str = "coco") -> Detector:
-    """torchvision's detector for photographs: COCO's 80 categories, by name.
+    build.__name__ = build.__qualname__ = f"retinanet_{resnet}"
+    build.__doc__ = f"""RetinaNet over {resnet.replace("resnet", "ResNet-")}.
 
     Args:
-        weights: "coco" or "coco_v2", downloaded once.
+        num_classes: K; class ids are 0 … K−1, and the background has none.
+        weights_backbone: torchvision's for ImageNet, downloaded once: "IMAGENET1K_V1", or, from
+            ResNet-50 on, "IMAGENET1K_V2". None: random weights.
+        freeze_bn: whether batch norm keeps its statistics, scale and shift, also after `train()`.
+            None: exactly with `weights_backbone`.
+        feature_size, prior, p6_from, norm_groups, bn_eps: see `RetinaNet`.
+        anchors, box_transform, focal_loss, detection: modules in place of the default ones.
 
     Raises:
+        ValueError: if there are no such weights.
         ConnectionError: if they can't be downloaded; it says which file to put where.
     """
-    categories = coco_categories(weights)
-    classes = [categories[label] for label in real_labels(weights)]
-    return Detector(retinanet_resnet50(80, weights), classes, COCO_SIZE)
+    return build
 
 
-def real_labels(weights: str) -> list[int]:
-    """Which of torchvision's labels are categories."""
-    return [i for i, name in enumerate(coco_categories(weights)) if name not in NO_CLASS]
+retinanet_resnet18 = builder("resnet18")
+retinanet_resnet34 = builder("resnet34")
+retinanet_resnet50 = builder("resnet50")  # the walkthrough's
+retinanet_resnet101 = builder("resnet101")
+retinanet_resnet152 = builder("resnet152")

@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
-from ..fast.batched import focal_loss_sum, match_batch
 from .boxes import BBoxTransform
 from .inputs import check_annotations
-from .matching import IGNORED, check_rule
+from .matching import IGNORED, check_rule, match_anchors
 
 BOX_LOSSES = ("smooth_l1", "l1", "giou")
 
@@ -78,33 +77,36 @@ class FocalLoss(nn.Module):
             ValueError: for annotations of another shape, an impossible box or class id.
         """
         check_annotations(annotations, classification.shape[0], classification.shape[2])
-        annotations = annotations.to(anchors)
-        boxes, labels = annotations[..., :4], annotations[..., 4].long()  # [B, M, 4], [B, M]
+        losses = []
         with torch.autocast(classification.device.type, enabled=False):
-            matches = match_batch(anchors, boxes, self.positive, self.negative, self.keep_best)
-            positive = matches >= 0  # [B, N]
-            share = 1 / (positive.sum(dim=1, keepdim=True).clamp(min=1) * len(boxes))  # [B, 1]
-
-            if boxes.shape[1] == 0:  # no object to look up; no anchor is positive
-                boxes, labels = boxes.new_zeros(len(boxes), 1, 4), labels.new_zeros(len(boxes), 1)
-            row = matches.clamp(min=0)  # [B, N]
-            classes = labels.gather(1, row).masked_fill(~positive, -1)
-            classification_loss = focal_loss_sum(
-                at_least_float32(classification),
-                classes,
-                (matches != IGNORED) * share,
-                self.alpha,
-                self.gamma,
-            )
-
-            # every anchor takes part, those without an object with a target of 0 and no weight
-            matched = boxes.gather(1, row[..., None].expand(-1, -1, 4))  # [B, N, 4]
-            matched = torch.where(positive[..., None], matched, anchors)
-            regression_losses = self.box_losses(at_least_float32(regression), anchors, matched)
+            classification, regression = map(at_least_float32, (classification, regression))
+            for logits, deltas, rows in zip(
+                classification, regression, annotations.to(anchors), strict=True
+            ):
+                objects = rows[rows[:, 4] >= 0]  # [M, 5], without the rows of −1
+                losses.append(self.of_image(logits, deltas, anchors, objects))
+        classification_losses, regression_losses = zip(*losses, strict=True)
         return {
-            "classification": classification_loss,
-            "regression": (regression_losses * positive * share).sum(),
+            "classification": torch.stack(classification_losses).mean(),
+            "regression": torch.stack(regression_losses).mean(),
         }
+
+    def of_image(
+        self, logits: Tensor, deltas: Tensor, anchors: Tensor, objects: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The two losses of an image: logits [N, K], deltas [N, 4], objects [M, 5]."""
+        boxes, labels = objects[:, :4], objects[:, 4].long()
+        matches = match_anchors(anchors, boxes, self.positive, self.negative, self.keep_best)
+        positive = matches >= 0  # [N]
+        row = matches[positive]  # [P], the object of each positive anchor
+        count = max(1, len(row))
+
+        targets = torch.zeros_like(logits)  # [N, K]
+        targets[positive, labels[row]] = 1
+        heard = matches != IGNORED
+        entries = focal_loss(logits[heard], targets[heard], self.alpha, self.gamma)
+        of_boxes = self.box_losses(deltas[positive], anchors[positive], boxes[row])  # [P]
+        return entries.sum() / count, of_boxes.sum() / count
 
     def box_losses(self, deltas: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
         """The box loss of each anchor, [...]; deltas, anchors and objects' boxes [..., 4]."""

@@ -3,15 +3,15 @@
 Lin et al. 2017, "Focal Loss for Dense Object Detection"; walkthrough, "initialize", "forward".
 """
 
-import copy
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..fast.convolution import quicken
 from .anchors import Anchors
 from .backbone import BasicBlock, Bottleneck, ResNet
 from .boxes import BBoxTransform
@@ -24,6 +24,14 @@ from .losses import FocalLoss
 OUTPUT_STD = 1e-8  # of both output convolutions; so little that every class probability is π
 
 
+class Prediction(NamedTuple):
+    """What the network says about every anchor of a batch."""
+
+    logits: Tensor  # [B, N, K], of every class
+    deltas: Tensor  # [B, N, 4], that carry the anchor onto its object
+    anchors: Tensor  # [N, 4], x1, y1, x2, y2 in pixels
+
+
 class RetinaNet(nn.Module):
     """One-stage detector over five pyramid levels.
 
@@ -33,7 +41,10 @@ class RetinaNet(nn.Module):
         layers: blocks in each of the backbone's four stages.
         feature_size: channels of the pyramid and inside the heads.
         prior: π, the probability of every class at every anchor before training.
-        freeze_bn: batch norm does not learn, also after `train()`.
+        freeze_bn: batch norm does not learn, also after `train()`. None: it is frozen exactly where
+            a backbone's weights were loaded, by `load_imagenet` or from a detector of others. With
+            random weights it has to learn: its first statistics, mean 0 and variance 1, are of
+            no image, and frozen they would stay.
         p6_from, norm_groups, bn_eps: where others differ, see `PyramidFeatures`,
             `RegressionModel` and `ResNet`.
         anchors, box_transform, focal_loss, detection: modules in place of the default ones, to
@@ -49,7 +60,7 @@ class RetinaNet(nn.Module):
         layers: Sequence[int],
         feature_size: int = 256,
         prior: float = 0.01,
-        freeze_bn: bool = True,
+        freeze_bn: bool | None = None,
         p6_from: str = "C5",
         norm_groups: int | None = None,
         bn_eps: float = 1e-5,
@@ -87,7 +98,6 @@ class RetinaNet(nn.Module):
         self.focal_loss.box_transform = self.regress_boxes
         self.detection.box_transform = self.regress_boxes
         self.initialize(prior)
-        quicken(self)
         self.frozen: tuple[str, ...] = ()
         if freeze_bn:
             self.freeze_bn()
@@ -158,17 +168,7 @@ class RetinaNet(nn.Module):
             self.get_submodule(part).eval()
         return self
 
-    def for_inference(self) -> "RetinaNet":
-        """A copy that detects the same, only faster; it is not for training, nor to be saved.
-
-        Batch norm is folded into the convolutions, and the weights are laid out channels last.
-        Images in the same layout are quickest: `images.to(memory_format=torch.channels_last)`.
-        """
-        model = copy.deepcopy(self)
-        model.backbone.fold_bn()
-        return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-    def predict(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def predict(self, images: Tensor) -> Prediction:
         """What the network says about every anchor.
 
         Args:
@@ -182,13 +182,19 @@ class RetinaNet(nn.Module):
         """
         check_images(images)
         # shapes for ResNet-50, 20 classes and images [2, 3, 640, 832]
+        images = self.fill_up(images)
         features = self.backbone(images)  # C3 [2, 512, 80, 104] … C5 [2, 2048, 20, 26]
         features = self.fpn(features)  # P3 [2, 256, 80, 104] … P7 [2, 256, 5, 7]
         regression = torch.cat([self.regression_model(p) for p in features], dim=1)
         # [2, 99765, 4]
         classification = torch.cat([self.classification_model(p) for p in features], dim=1)
         # [2, 99765, 20]
-        return classification, regression, self.anchors(images)
+        return Prediction(classification, regression, self.anchors(images.shape[-2:]))
+
+    def fill_up(self, images: Tensor) -> Tensor:
+        """Zeros, the mean colour, on the right and below: sides are of `anchors.multiple` then."""
+        (h, w), (height, width) = images.shape[-2:], self.anchors.filled_up(*images.shape[-2:])
+        return images if (h, w) == (height, width) else F.pad(images, (0, width - w, 0, height - h))
 
     def forward(
         self, images: Tensor, annotations: Tensor | None = None
@@ -209,15 +215,13 @@ class RetinaNet(nn.Module):
         """
         if annotations is None:
             return self.detect(images)
-        classification, regression, anchors = self.predict(images)
-        return self.focal_loss(classification, regression, anchors, annotations)
+        return self.focal_loss(*self.predict(images), annotations)
 
     @torch.no_grad()
     def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
         """The objects found in each image; `self.detection` holds the thresholds."""
-        classification, regression, anchors = self.predict(images)
-        level_counts = self.anchors.level_counts(*images.shape[-2:])
-        return self.detection(classification, regression, anchors, level_counts, images)
+        size = images.shape[-2:]
+        return self.detection(*self.predict(images), self.anchors.level_counts(*size), size)
 
 
 def initialize_classes(output: nn.Conv2d, prior: float) -> None:

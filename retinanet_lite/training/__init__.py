@@ -1,0 +1,1 @@
+"""Training: the loop, its recipe, the order of the images, and the files of a run."""

@@ -6,7 +6,6 @@ run that was stopped goes on where it was, with the result of a run that was not
 
 import math
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -65,9 +64,7 @@ def fit(
     shared = share_gradients(model)
     run = Run(folder, detector, optimizer, asdict(recipe))
     stream = Stream(training_data, augmentation, detector.scaling, recipe.seed)
-    loader = make_loader(
-        stream, recipe, run.step, workers, device.type == "cuda", model.anchors.multiple
-    )
+    loader = make_loader(stream, recipe, run.step, workers, device.type == "cuda")
 
     hidden = not progress or rank() != 0
     bar = tqdm(loader, initial=run.step, total=recipe.steps, unit="step", disable=hidden)
@@ -113,7 +110,6 @@ def make_loader(
     first_step: int,
     workers: int,
     pin_memory: bool,
-    multiple: int = 1,
 ) -> DataLoader:
     """The batches of this process, from a step on."""
     if recipe.batch_size % world_size():
@@ -128,7 +124,7 @@ def make_loader(
         stream,
         batch_size=recipe.batch_size // world_size(),
         sampler=positions,
-        collate_fn=partial(to_batch, multiple=multiple),
+        collate_fn=to_batch,
         num_workers=workers,
         pin_memory=pin_memory,
     )

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
-from ..detector import Detector, read
+from ..detector import Detector
 from ..devices import rank
-from ..zoo.architecture import architecture, build
+from ..zoo.detector_file import architecture, build, read
 
 
 class Run:

@@ -1,4 +1,4 @@
-"""Make the detector that comes with the package: `python -m retinanet_lite.training.shapes_detector`.
+"""Make the detector that comes along: `python -m retinanet_lite.training.shapes_detector`.
 
 It learns the twenty shapes from drawn scenes alone, starting from random weights. Stopped, the same
 command goes on. At the end it writes `shapes.pt` and, beside it, `shapes.json` with the recipe and

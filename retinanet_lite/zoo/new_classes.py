@@ -7,7 +7,6 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..fast.convolution import quicken
 from ..model.retinanet import RetinaNet, initialize_classes
 
 
@@ -67,7 +66,6 @@ def change_output(model: RetinaNet, num_classes: int) -> nn.Conv2d:
         device=old.weight.device,
         dtype=old.weight.dtype,
     )
-    quicken(head)
     head.values = model.num_classes = num_classes
     model.freeze(*model.frozen)  # the new output, too, where its head is frozen
     return head.output

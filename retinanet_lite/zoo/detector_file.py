@@ -1,9 +1,12 @@
-"""How a network is built, in plain numbers and names, and a network built by such a description."""
+"""A detector in a file: its parameters, and how it is built, in plain numbers and names."""
 
 import inspect
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn as nn
 from torch import Tensor
 
@@ -79,3 +82,34 @@ def plain(value: Any) -> Any:
     if isinstance(value, Tensor | np.generic):
         return value.tolist()
     return list(map(plain, value)) if isinstance(value, tuple | list) else value
+
+
+def write_atomically(path: str | os.PathLike, content: dict) -> None:
+    """Save so that at any moment the file is the old one or the new one, whole."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.part")
+    with open(part, "wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def read(path: str | os.PathLike) -> dict:
+    """The content of a file that `write_atomically` wrote. Nothing in it is run.
+
+    Raises:
+        ValueError: if the file is missing, damaged or of another kind.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"there is no file {path}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # other files fail in a dozen ways, each with a page of advice
+        raise ValueError(
+            f"{path} can't be read: it is damaged, or no file that Detector.save or training wrote"
+        ) from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__} and no detector")
+    return content

@@ -1,30 +1,21 @@
-"""3×3 convolutions whose weights get their gradient more quickly on some processors.
-
-Value and gradients are those of `nn.Conv2d`, but for rounding. The layers are built of PyTorch's
-convolutions, as the notebooks build them; a whole `RetinaNet` then calls `quicken`.
-"""
+"""3×3 convolutions whose weights get their gradient more quickly on some processors."""
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-QUICKER = torch.backends.cpu.get_cpu_capability() == "AVX2"  # measured there, see docs/speed.md
 
-
-class Conv3x3(nn.Conv2d):
+class QuickConv2d(nn.Conv2d):
     """PyTorch's convolution with a kernel of 3×3 and a border of one zero around its input.
 
     With channels last, PyTorch's gradient of the weights takes up to three times as long as its
-    forward pass on a CPU with AVX2 but no AVX-512. There it is computed by `weight_gradient`.
-
-    Shapes: in [B, in_channels, H, W], out [B, out_channels, H / stride, W / stride], rounded up.
+    forward pass on a CPU with AVX2 but no AVX-512. Here it is computed by `weight_gradient`.
     """
 
     def forward(self, x: Tensor) -> Tensor:
         if (
-            QUICKER
-            and x.device.type == "cpu"
+            x.device.type == "cpu"
             and x.is_contiguous(memory_format=torch.channels_last)
             and self.weight.requires_grad
             and torch.is_grad_enabled()
@@ -35,13 +26,11 @@ class Conv3x3(nn.Conv2d):
         return super().forward(x)
 
 
-def quicken(model: nn.Module) -> None:
-    """Make every 3×3 convolution of a model a `Conv3x3`, with the parameters that it has."""
-    for module in model.modules():
-        if type(module) is nn.Conv2d:
-            form = module.kernel_size, module.padding, module.dilation, module.groups
-            if form == ((3, 3), (1, 1), (1, 1), 1):
-                module.__class__ = Conv3x3
+def is_quicker_for(conv: nn.Conv2d) -> bool:
+    """Whether this is a convolution, and a processor, for which it pays; see docs/speed.md."""
+    form = conv.kernel_size, conv.padding, conv.dilation, conv.groups
+    of_this_kind = form == ((3, 3), (1, 1), (1, 1), 1)
+    return of_this_kind and torch.backends.cpu.get_cpu_capability() == "AVX2"
 
 
 class _Conv3x3(torch.autograd.Function):

@@ -1,0 +1,60 @@
+"""Weights of a backbone for ImageNet, the paper's start, as torchvision has them."""
+
+import torch
+from torch import Tensor
+from torchvision.models import WeightsEnum, get_model_weights
+
+from .backbone import RESNETS, ResNet
+
+
+def load_imagenet(backbone: ResNet, name: str = "IMAGENET1K_V1") -> None:
+    """Give a backbone weights that torchvision trained on ImageNet, and freeze its batch norm.
+
+    They are downloaded once, then kept on disk by PyTorch. What they know of batch norm's
+    statistics is better than what a detector's small batches would teach; `freeze_bn(False)` lets
+    it learn all the same.
+
+    Args:
+        backbone: one of torchvision's depths.
+        name: of torchvision's weights: "IMAGENET1K_V1", or, from ResNet-50 on, "IMAGENET1K_V2".
+
+    Raises:
+        ValueError: if torchvision has no such weights for this backbone.
+        ConnectionError: if they can't be downloaded, or are damaged.
+    """
+    resnets = {resnet: name for name, resnet in RESNETS.items()}
+    shape = backbone.block, backbone.layers
+    if shape not in resnets:
+        raise ValueError(
+            f"torchvision has ImageNet weights for {', '.join(RESNETS)}; there are none for "
+            f"{backbone.block.__name__} with layers {list(backbone.layers)}. Take one of these, or "
+            f"train from random weights."
+        )
+    choices = get_model_weights(resnets[shape])
+    if name not in choices.__members__:
+        raise ValueError(
+            f"torchvision's weights for {resnets[shape]} are {', '.join(choices.__members__)}; "
+            f"got {name!r}"
+        )
+    what = f"the ImageNet weights of {resnets[shape]}"
+    state = download(choices[name], what, "train from random weights")
+    # the classifier of the thousand classes is not part of a backbone
+    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
+    try:
+        backbone.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"the checkpoint does not fit: {error}") from error
+    backbone.freeze_bn()
+
+
+def download(weights: WeightsEnum, what: str, instead: str) -> dict[str, Tensor]:
+    """The parameters of published weights, from PyTorch's folder or from their address."""
+    try:
+        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+    except Exception as error:  # a damaged file fails in a dozen ways, with a page of advice each
+        why = "could not be downloaded" if isinstance(error, OSError) else "are damaged"
+        first_line = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise ConnectionError(
+            f"{what} {why} ({first_line}). Fetch {weights.url} elsewhere and put it into "
+            f"{torch.hub.get_dir()}/checkpoints; or {instead}."
+        ) from error
