@@ -100,12 +100,13 @@ class Detector:
 
     @torch.no_grad()
     def predict(self, batch: Tensor) -> Prediction:
-        """The model's logits, deltas and anchors for a batch, batch norm in its eval mode."""
+        """The model's logits, deltas and anchors for a batch, filled up, batch norm in eval mode."""
+        batch = self.model.fill_up(batch).to(self.device, memory_format=torch.channels_last)
         # of each module: somebody may have frozen one by hand, and `train()` would undo that
         modes = [(module, module.training) for module in self.model.modules()]
         self.model.eval()
         try:
-            return self.model.predict(batch.to(self.device, memory_format=torch.channels_last))
+            return self.model.predict(batch)
         finally:
             for module, mode in modes:
                 module.training = mode
@@ -114,13 +115,11 @@ class Detector:
         self, prediction: Prediction, originals: Sequence[Item], size: Sequence[int]
     ) -> list[dict[str, Tensor]]:
         """What `predict` found in a batch of this size, in the pixels of the original images."""
-        counts = self.model.anchors.level_counts(*size)
-        return [
-            to_original(found, size, image)
-            for found, (image, _) in zip(
-                self.model.detection(*prediction, counts, size), originals, strict=True
-            )
-        ]
+        anchors = self.model.anchors
+        found = self.model.detection(
+            *prediction, anchors.level_counts(*anchors.filled_up(*size)), size
+        )
+        return [to_original(f, size, item[0]) for f, item in zip(found, originals, strict=True)]
 
     def batches(
         self, items: Iterable[Item], batch_size: int

@@ -384,7 +384,7 @@ def test_size_and_frozen_batch_norm_of_a_start_may_be_changed(voc, pets_file, st
 
 @pytest.mark.parametrize("name", ["coco", "coco_v2"])
 def test_a_training_starts_from_cocos_detector_by_name(voc, started, monkeypatch, name):
-    monkeypatch.setattr(commands, "coco_detector", small_coco(asked := []))
+    monkeypatch.setattr(Detector, "pretrained", small_coco(asked := []))
     assert main(["train", *START, "--voc", str(voc), "--start", name]) == 0
     (detector,) = started
     assert asked == [name]
@@ -395,9 +395,9 @@ def test_a_training_starts_from_cocos_detector_by_name(voc, started, monkeypatch
 
 
 def small_coco(asked: list[str]):
-    """Takes the place of `coco_detector`: a small one, of four classes."""
+    """Takes the place of `Detector.pretrained`: a small one, of four classes."""
 
-    def coco_detector(name: str) -> Detector:
+    def pretrained(name: str, *_) -> Detector:
         asked.append(name)
         torch.manual_seed(3)
         model = tiny_retinanet(4)
@@ -405,7 +405,7 @@ def small_coco(asked: list[str]):
         torch.nn.init.normal_(model.classification_model.output.bias)
         return Detector(model, ("person", "cat", "dog", "toothbrush"), (96, 128))
 
-    return coco_detector
+    return pretrained
 
 
 def test_a_started_training_learns_and_goes_on(voc, pets_file, tmp_path, capsys):
@@ -566,9 +566,9 @@ def test_classes_that_a_folder_does_not_have_are_an_error(shapes_file, coco, cap
 
 @pytest.fixture
 def cocos_pets(monkeypatch):
-    """coco_detector gives a small detector, of classes that the COCO folder has."""
+    """`Detector.pretrained` gives a small detector, of classes that the COCO folder has."""
     detector = small_coco([])("coco")
-    monkeypatch.setattr(commands, "coco_detector", lambda name: detector)
+    monkeypatch.setattr(Detector, "pretrained", lambda name, *_: detector)
     return detector
 
 
@@ -634,7 +634,7 @@ def test_boxes_are_in_the_files_pixels(pets_file, tmp_path):
 
 
 def test_cocos_detector_looks_by_name_and_tells_names(tmp_path, monkeypatch):
-    monkeypatch.setattr(commands, "coco_detector", small_coco(asked := []))
+    monkeypatch.setattr(Detector, "pretrained", small_coco(asked := []))
     file, out = tmp_path / "a.png", tmp_path / "out"
     draw(file)
     command = ["detect", str(file), "--detector", "coco_v2", "--out", str(out)]

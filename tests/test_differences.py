@@ -38,7 +38,6 @@ from retinanet_lite import (
     retinanet_resnet50,
     zoo,
 )
-from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.transforms import resize
 from retinanet_lite.zoo.detector_file import plain
 from retinanet_lite.zoo.parameters import their_name
@@ -62,7 +61,7 @@ OWNERS = {
         match_anchors,
     )
 }
-MORE = {"Detector": Detector, "to_batch": to_batch}  # of these one argument each is a difference
+MORE = {"Detector": Detector}  # of which one argument is a difference
 VARIANTS = {
     "original": zoo.pytorch_retinanet,
     "v1": zoo.torchvision_v1,
@@ -104,7 +103,7 @@ def arguments(cell: str) -> list[tuple[str, str]]:
 
 
 BROUGHT = table("Settings of a variant")
-CHOSEN = table("Settings that you choose")
+*CHOSEN, FILLED_UP = table("Settings that you choose")  # the last is no argument but a property
 SAME = table("The same everywhere")
 REST = table("The same everywhere", 1)
 NAMES = table("Names of parameters")
@@ -319,10 +318,12 @@ def test_torchvision_leaves_the_stages_that_the_page_freezes(version, without_do
 
 def test_images_come_in_the_sizes_of_the_page(version):
     transform = of_torchvision(version).transform
-    stated = by_name([CHOSEN[2], CHOSEN[3]], version)
+    stated = by_name([CHOSEN[2]], version)
     assert stated["size"] == (*transform.min_size, transform.max_size) == COCO_SIZE
-    assert stated["multiple"] == transform.size_divisible
-    assert stated["multiple"] == VARIANTS[version]()["anchors"].multiple
+    assert FILLED_UP["argument"] == "`Anchors.multiple`"
+    multiple = value(FILLED_UP[version])
+    assert multiple == transform.size_divisible == VARIANTS[version]()["anchors"].multiple
+    assert value(FILLED_UP["here"]) == Anchors().multiple
 
 
 def test_published_numbers_are_those_of_torchvisions_weights():

@@ -12,7 +12,15 @@ import pytest
 import torch
 
 import retinanet_lite
-from retinanet_lite import Anchors, BBoxTransform, ClipBoxes, FocalLoss, focal_loss, match_anchors
+from retinanet_lite import (
+    Anchors,
+    BBoxTransform,
+    ClipBoxes,
+    FocalLoss,
+    focal_loss,
+    match_anchors,
+    quicken,
+)
 
 
 @pytest.mark.parametrize("size", [(65, 64), (100, 100), (33, 33)])
@@ -103,6 +111,7 @@ def test_fault_10_the_model_stays_where_it_is_though_there_is_a_gpu(tiny, small_
 
 def test_fault_11_anchors_are_computed_once_and_without_numpy(tiny):
     images = torch.zeros(1, 3, 64, 96)
+    quicken(tiny)
     assert tiny.anchors(images).data_ptr() == tiny.anchors(images + 1).data_ptr()
     source = Path(retinanet_lite.model.anchors.__file__).read_text(encoding="utf-8")
     imported = {

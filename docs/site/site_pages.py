@@ -71,7 +71,11 @@ def adapt(app: Sphinx, page: str, source: list[str]) -> None:
 
     The first page has the list of all, and a link to a file of the package leads to its reference.
     """
-    source[0] = re.sub(r"\]\([./]*retinanet_lite/(\w+)\.py\)", r"](#retinanet_lite.\1)", source[0])
+    source[0] = re.sub(
+        r"\]\([./]*(retinanet_lite/[\w/]+)\.py\)",
+        lambda match: f"](#{match[1].replace('/', '.')})",
+        source[0],
+    )
     if page == app.config.root_doc:
         source[0] += CONTENTS
 

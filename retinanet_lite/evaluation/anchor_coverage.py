@@ -134,7 +134,7 @@ def anchor_coverage(
         boxes = scaled_boxes(dataset, index, scaling)
         if len(boxes) == 0:
             continue
-        size = boxes.canvas_size
+        size = anchors.filled_up(*boxes.canvas_size)
         counts = torch.tensor(anchors.level_counts(*size))
         boxes = boxes.as_subclass(Tensor)
         # on the CPU, where the boxes are, also for the anchors of a model on a GPU

@@ -24,7 +24,8 @@ class QuickFocalLoss(FocalLoss):
         with torch.autocast(classification.device.type, enabled=False):
             matches = match_batch(anchors, boxes, self.positive, self.negative, self.keep_best)
             positive = matches >= 0  # [B, N]
-            share = 1 / (positive.sum(dim=1, keepdim=True).clamp(min=1) * len(boxes))  # [B, 1]
+            count = positive.sum(dim=1, keepdim=True).clamp(min=1).to(anchors)  # [B, 1]
+            share = 1 / (count * len(boxes))
 
             if boxes.shape[1] == 0:  # no object to look up; no anchor is positive
                 boxes, labels = boxes.new_zeros(len(boxes), 1, 4), labels.new_zeros(len(boxes), 1)

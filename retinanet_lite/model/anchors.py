@@ -68,7 +68,7 @@ class Anchors(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """Sides of images are filled up to multiples of this, in pixels.
+        """`RetinaNet.fill_up` makes the sides of images multiples of this, in pixels.
 
         With `floor_strides` anchors fit the cells only as far as the sides divide; 32 is what
         torchvision fills up to. Without, any side will do: 1.
@@ -76,14 +76,11 @@ class Anchors(nn.Module):
         return 32 if self.floor_strides else 1
 
     def filled_up(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width that an image of height×width is filled up to: of its `multiple`."""
-        return -(-height // self.multiple) * self.multiple, -(
-            -width // self.multiple
-        ) * self.multiple
+        """The sides that an image of height×width is filled up to."""
+        return tuple(-(-side // self.multiple) * self.multiple for side in (height, width))
 
     def level_sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Rows and columns of each level for an image of height×width."""
-        height, width = self.filled_up(height, width)
         return [(-(-height // stride), -(-width // stride)) for stride in self.strides]
 
     def level_counts(self, height: int, width: int) -> list[int]:
@@ -91,7 +88,7 @@ class Anchors(nn.Module):
         return [h * w * self.num_anchors for h, w in self.level_sizes(height, width)]
 
     def forward(self, size: Sequence[int] | Tensor) -> Tensor:
-        height, width = self.filled_up(*size_of(size))
+        height, width = size_of(size)
         anchors = []
         for shapes, stride, (h, w) in zip(
             self.shapes, self.strides, self.level_sizes(height, width), strict=True

@@ -37,13 +37,19 @@ def load_imagenet(backbone: ResNet, name: str = "IMAGENET1K_V1") -> None:
             f"got {name!r}"
         )
     what = f"the ImageNet weights of {resnets[shape]}"
-    state = download(choices[name], what, "train from random weights")
+    found, wanted = (
+        download(choices[name], what, "train from random weights"),
+        backbone.state_dict(),
+    )
     # the classifier of the thousand classes is not part of a backbone
-    state = {key: value for key, value in state.items() if not key.startswith("fc.")}
-    try:
-        backbone.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"the checkpoint does not fit: {error}") from error
+    state = {key: found[key] for key in wanted if isinstance(found, dict) and key in found}
+    if {k: getattr(v, "shape", None) for k, v in state.items()} != {
+        k: v.shape for k, v in wanted.items()
+    }:
+        raise ValueError(
+            f"the file of {what} holds something else. Fetch {choices[name].url} anew."
+        )
+    backbone.load_state_dict(state)
     backbone.freeze_bn()
 
 

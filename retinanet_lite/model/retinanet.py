@@ -182,7 +182,6 @@ class RetinaNet(nn.Module):
         """
         check_images(images)
         # shapes for ResNet-50, 20 classes and images [2, 3, 640, 832]
-        images = self.fill_up(images)
         features = self.backbone(images)  # C3 [2, 512, 80, 104] … C5 [2, 2048, 20, 26]
         features = self.fpn(features)  # P3 [2, 256, 80, 104] … P7 [2, 256, 5, 7]
         regression = torch.cat([self.regression_model(p) for p in features], dim=1)
@@ -192,7 +191,11 @@ class RetinaNet(nn.Module):
         return Prediction(classification, regression, self.anchors(images.shape[-2:]))
 
     def fill_up(self, images: Tensor) -> Tensor:
-        """Zeros, the mean colour, on the right and below: sides are of `anchors.multiple` then."""
+        """Images whose sides are multiples of `anchors.multiple`: zeros, the mean colour, at the end.
+
+        What stands on images of another size is right as well; but where anchors are torchvision's,
+        torchvision would have filled the images up.
+        """
         (h, w), (height, width) = images.shape[-2:], self.anchors.filled_up(*images.shape[-2:])
         return images if (h, w) == (height, width) else F.pad(images, (0, width - w, 0, height - h))
 

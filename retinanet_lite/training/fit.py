@@ -74,7 +74,9 @@ def fit(
             group["lr"] = rate
         # a forward pass moves batch norm's statistics, even if its losses are of no use
         buffers = [buffer.clone() for buffer in model.buffers()]
-        images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
+        images = model.fill_up(images).to(
+            device, memory_format=torch.channels_last, non_blocking=True
+        )
         with torch.autocast(device.type, torch.bfloat16, enabled=recipe.autocast):
             losses = shared(images, annotations)
         optimizer.zero_grad()

@@ -87,11 +87,11 @@ def read_network(state: State, names: Names, kind: str) -> dict:
     def shape(module: str) -> list[int]:
         key = their_name(f"{module}.weight", names)
         found = list(state[key].shape) if key in state else []
-        if len(found) != 4 or 0 in found:
+        if len(found) != 4 or min(found) < 1:
             raise ValueError(
                 f"the checkpoint is not of {kind}: there is no convolution {key}"
-                f"{f', its shape is {found}' if found else ''}. It has {listed(list(state))}. "
-                f"What this package saved goes into model.load_state_dict."
+                f"{f', its shape is {found}' if key in state else ''}. It has "
+                f"{listed(list(state))}. What this package saved goes into model.load_state_dict."
             )
         return found
 

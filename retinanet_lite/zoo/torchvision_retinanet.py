@@ -108,8 +108,8 @@ def from_torchvision(
                 f"GroupNorm. Load it with version={found!r}, or without."
             )
         given = {name: value for name, value in changes.items() if value is not None}
-        if not has_counters(state):
-            given.setdefault("bn_eps", eps_of_frozen(network))
+        if "bn_eps" not in given and not has_counters(state):
+            given["bn_eps"] = eps_of_frozen(network)
         return {**VERSIONS[found](), **network, **given}
 
     state = read_state(source, name_of_today)
