@@ -100,7 +100,7 @@ class Detector:
 
     @torch.no_grad()
     def predict(self, batch: Tensor) -> Prediction:
-        """The model's logits, deltas and anchors for a batch, filled up, batch norm in eval mode."""
+        """What the model says of a batch, filled up for it, with batch norm in its eval mode."""
         batch = self.model.fill_up(batch).to(self.device, memory_format=torch.channels_last)
         # of each module: somebody may have frozen one by hand, and `train()` would undo that
         modes = [(module, module.training) for module in self.model.modules()]

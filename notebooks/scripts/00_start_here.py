@@ -31,7 +31,6 @@ from retinanet_lite.learn.exercises import check_describe, check_edges
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import show_detections, show_scene
 from retinanet_lite.learn.trace import trace
-from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map()
@@ -64,7 +63,7 @@ for box, label in list(zip(scene.boxes.tolist(), scene.labels.tolist(), strict=T
 # A small detector comes with this package. It has learned the 20 classes from drawn pictures, and this one was not among them. For a picture it returns boxes, labels (the classes), and **scores**: how sure it is, from 0 to 1. The figure shows what it says with a score above 0.5.
 
 # %%
-detector = Detector.load(SHAPES)
+detector = Detector.pretrained("shapes")
 detections = detector([scene.image])[0]
 
 
@@ -143,7 +142,6 @@ model = RetinaNet(
     block=BasicBlock,  # the parts of the backbone, see notebook 01
     layers=[1, 1, 1, 1],  # one of them in each stage: as few as there can be
     feature_size=64,  # channels inside; the model of the later notebooks has 256
-    freeze_bn=False,  # it starts from random numbers, so everything has to learn
 )
 model.eval()
 print("detections:", len(model(images)[0]["boxes"]))

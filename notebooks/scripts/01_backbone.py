@@ -28,7 +28,6 @@ from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_friends_stem, check_padding_for
 from retinanet_lite.learn.explorers import choice, explore, slider
 from retinanet_lite.learn.figures import show_features, show_receptive_field
-from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="backbone")
@@ -294,7 +293,7 @@ print("C5", shape(C5), shape(C5) == [2, 2048, 20, 26])
 # These weights are random, and what comes out means nothing yet. For pictures that mean something we take a backbone that has learned: that of the small detector in notebook 00. It has one `BasicBlock` in each stage, so its grids have 128, 256 and 512 channels. Their cells are the same.
 
 # %%
-trained = Detector.load(SHAPES).model
+trained = Detector.pretrained("shapes").model
 with torch.no_grad():
     T3, T4, T5 = trained.backbone(images)
 print("C3", shape(T3), "C4", shape(T4), "C5", shape(T5))

@@ -28,7 +28,6 @@ from retinanet_lite.learn.diagrams import show_map, show_pyramid
 from retinanet_lite.learn.exercises import check_count_cells, check_merge
 from retinanet_lite.learn.explorers import explore_pyramid, show_pyramid_at
 from retinanet_lite.learn.figures import show_cells, show_features
-from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="pyramid")
@@ -233,7 +232,7 @@ for level, name in enumerate(names, start=3):
 # And what do the cells hold? With random weights, nothing that means anything. So we take the small detector of notebook 00 once more, which has learned. Its pyramid has 64 channels, and the same cells.
 
 # %%
-trained = Detector.load(SHAPES).model
+trained = Detector.pretrained("shapes").model
 with torch.no_grad():
     T = trained.fpn(trained.backbone(images))
 maps = {name: P[0] for name, P in zip(names, T, strict=True)}

@@ -28,7 +28,6 @@ from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_row_of, check_to_grid
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import ANCHOR, CELL, OBJECT, add_boxes, show_features, show_image
-from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="heads")
@@ -259,7 +258,7 @@ print(f"all 99,765 · 20 from {probabilities.min():.4f} to {probabilities.max():
 # What does a head say that has learned? Ask the small detector of notebook 00. Its heads have 64 channels in place of 256, and the rows are the same 99,765. For each cell we take the highest probability of "star" among its nine anchors.
 
 # %%
-trained = Detector.load(SHAPES).model
+trained = Detector.pretrained("shapes").model
 with torch.no_grad():
     logits, _, _ = trained.predict(images[:1])
 p_star = logits[0, :, CLASSES.index("star")].sigmoid()  # [99765]

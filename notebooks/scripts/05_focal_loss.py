@@ -48,7 +48,6 @@ from retinanet_lite.learn.figures import (
     show_matching,
     show_shares,
 )
-from retinanet_lite.zoo import SHAPES
 
 _ = torch.manual_seed(0)
 show_map(here="loss")
@@ -315,7 +314,7 @@ show_shares(
 # That was the first step. Later nearly all entries are easy, and a few are hard. Which of them does the loss listen to? Take the small trained detector of notebook 00, on this scene. We sort the terms of all entries, largest first, and ask how much of the sum the hundred largest make.
 
 # %%
-trained = Detector.load(SHAPES).model
+trained = Detector.pretrained("shapes", plain=True).model
 with torch.no_grad():
     logits_trained = trained.predict(to_batch([scene])[0])[0][0]
 p_trained = logits_trained.sigmoid().clamp(1e-7, 1 - 1e-7)  # [99765, 20]

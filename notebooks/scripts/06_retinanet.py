@@ -33,6 +33,8 @@ from retinanet_lite import (
     PyramidFeatures,
     RegressionModel,
     ResNet,
+    quicken,
+    unquicken,
 )
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene, walkthrough_scene
@@ -42,7 +44,7 @@ from retinanet_lite.learn.exercises import check_prior_bias, check_split_levels
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import show_detections, show_gradients
 from retinanet_lite.learn.trace import trace
-from retinanet_lite.zoo import SHAPES, torchvision_v1
+from retinanet_lite.zoo import torchvision_v1
 from retinanet_lite.zoo.detector_file import arguments
 
 _ = torch.manual_seed(0)
@@ -134,9 +136,9 @@ print("measuring, frozen:", sum(bn.training for bn in batch_norms(backbone)), "o
 print("learning, frozen: ", sum(bn.weight.requires_grad for bn in batch_norms(backbone)), "of 53")
 
 # %% [markdown]
-# Frozen batch norm makes sense when the backbone comes with trained weights. If it starts from random numbers, as in notebook 00, let it learn: `freeze_bn=False`.
+# Frozen batch norm makes sense when the backbone comes with trained weights. With random weights it is a trap: what is kept then, mean 0 and variance 1, are the statistics of no image. So the package has one rule. Batch norm is frozen exactly where a backbone's weights were loaded, `freeze_bn=None`; `True` and `False` say it outright.
 #
-# Freezing also saves memory. For the way back, PyTorch keeps what each layer's gradient will need. Batch norm that learns needs its input. Frozen, all it does is to multiply by one number and to add another, and for that the factor is enough. How many numbers are kept, the weights aside, for two images of 160×208 pixels?
+# Freezing also saves memory. For the way back, PyTorch keeps what each layer's gradient will need. Batch norm that learns needs its input. Frozen, all it does is to multiply by one number and to add another, and for that the factor is enough. PyTorch's batch norm keeps its input all the same. The package has another form of it that keeps the factor alone. `quicken` puts it, and quick forms of other parts, in the place of the plain ones; parameters and results stay. How many numbers are kept, the weights aside, for two images of 160×208 pixels?
 
 
 # %%
@@ -156,14 +158,13 @@ def kept_for_the_way_back(module, x):
 
 backbone.eval()  # even where it may learn, it must not measure here
 corner = images[:, :, :160, :208]
-frozen = kept_for_the_way_back(backbone, corner)
-backbone.freeze_bn(False)
-learning = kept_for_the_way_back(backbone, corner)
-backbone.freeze_bn()
-print("frozen, it keeps less than 60% of that:", frozen < 0.6 * learning)
+plain = kept_for_the_way_back(backbone, corner)
+quick = kept_for_the_way_back(quicken(backbone), corner)
+print(f"quick, it keeps {quick / plain:.0%} of what it keeps plain")
+_ = unquicken(backbone)
 
 # %% [markdown]
-# In the package a batch norm that is frozen keeps that factor and nothing else. What more is done to be quick, and how it compares with torchvision, is on the page [How fast it is](../docs/speed.md).
+# From here on all parts are plain again: what runs is what you have built. What more `quicken` does, and how it compares with torchvision, is on the page [How fast it is](../docs/speed.md).
 #
 # ## Forward
 #
@@ -249,7 +250,7 @@ class RetinaNet(nn.Module):
 # %%
 small, small_annotations = to_batch([walkthrough_scene(160, 208), random_scene(1, 160, 208)])
 ours = RetinaNet(20, retinanet_lite.BasicBlock, [2, 2, 2, 2])
-package = retinanet_lite.retinanet_resnet18(num_classes=20)
+package = retinanet_lite.retinanet_resnet18(num_classes=20, freeze_bn=True)
 package.load_state_dict(ours.state_dict())
 
 a, b = ours(small, small_annotations), package(small, small_annotations)
@@ -268,7 +269,7 @@ print("gradients equal:", sum(same), "of", len(same))
 
 # %%
 device = "cuda" if torch.cuda.is_available() else "cpu"
-model = retinanet_lite.retinanet_resnet50(num_classes=20)
+model = retinanet_lite.retinanet_resnet50(num_classes=20, freeze_bn=True)
 model.to(device, memory_format=torch.channels_last)
 batch = images.to(device, memory_format=torch.channels_last)
 
@@ -351,7 +352,7 @@ print("detections:", len(scores), "scores all 0.01:", bool((scores - 0.01).abs()
 # And a model that has learned? The small detector of notebook 00 is a `RetinaNet` as well, with fewer and narrower layers. Given annotations, it says how wrong it is about our scene, from which it has not learned. Given none, it detects.
 
 # %%
-trained = Detector.load(SHAPES).model
+trained = Detector.pretrained("shapes").model
 with torch.no_grad():
     after = trained(images[:1], annotations[:1])
     detections = trained(images[:1])[0]

@@ -36,7 +36,6 @@ from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_count_kept, check_decode_box, check_nms
 from retinanet_lite.learn.explorers import explore_detection, show_stages_of_detection
 from retinanet_lite.learn.figures import show_detections
-from retinanet_lite.zoo import SHAPES
 
 show_map(here="detection")
 
@@ -57,7 +56,7 @@ STAR_CLASS = CLASSES.index("star")
 # To detect, you need a network that has learned something. One comes with the package: a small one, with a single block in each stage of the backbone and 64 channels in the pyramid. It has learned our 20 classes from other drawn scenes, and has never seen this one. `predict` gives what it says of every anchor, as in notebook 06. Nothing is learned on this page, so we need no gradients.
 
 # %%
-detector = Detector.load(SHAPES)
+detector = Detector.pretrained("shapes", plain=True)
 model = detector.model
 with torch.no_grad():
     logits, deltas, anchors = model.predict(images)

@@ -41,7 +41,6 @@ from retinanet_lite.learn.detection_figures import (
 from retinanet_lite.learn.diagrams import show_map
 from retinanet_lite.learn.exercises import check_area, check_match_voc, check_precision_and_recall
 from retinanet_lite.learn.explorers import CurveWalk
-from retinanet_lite.zoo import SHAPES
 
 show_map(here="evaluation")
 
@@ -142,7 +141,7 @@ show_average_precision(curve, "What is the average of precision?")
 dataset = test_scenes((640, 832), CLASSES, length=40)
 items = [dataset[i] for i in range(len(dataset))]
 targets = [target for _, target in items]
-detector = Detector.load(SHAPES)
+detector = Detector.pretrained("shapes")
 
 # %% tags=["nbval-ignore-output"]
 stream = detector.stream(image for image, _ in items)  # one image's detections at a time

@@ -52,7 +52,7 @@ from retinanet_lite.learn.exercises import check_from_coco, check_to_labels
 from retinanet_lite.learn.explorers import explore, slider
 from retinanet_lite.learn.figures import add_detections, show_image
 from retinanet_lite.learn.training_figures import show_coverage, show_items
-from retinanet_lite.zoo import SHAPES, coco_categories, torchvision_v1
+from retinanet_lite.zoo import coco_categories, torchvision_v1
 
 _ = torch.manual_seed(0)
 show_map(here="your data")
@@ -305,7 +305,7 @@ show_items([first, *changed], train.classes, "What does one picture become?")
 # Here is the idea without a network. The package's own small detector knows twenty shapes in large scenes. Are your classes among them? Then nothing has to be trained: `keep_classes` gives a copy of a model that knows only some of its classes, in the order that you name.
 
 # %%
-known = Detector.load(SHAPES)
+known = Detector.pretrained("shapes")
 labels = [known.classes.index(name) for name in train.classes]
 print(train.classes, "are its labels", labels)
 three = Detector(keep_classes(known.model, labels), train.classes)
@@ -341,7 +341,7 @@ print("tensors that learn:", sum(learning), "of", len(learning))
 
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(0)
-from_random = RetinaNet(3, BasicBlock, [1, 1, 1, 1], feature_size=64, freeze_bn=False)
+from_random = RetinaNet(3, BasicBlock, [1, 1, 1, 1], feature_size=64)
 recipe = Recipe(steps=60, batch_size=8)
 detectors, scores = {}, {}
 for name, model in [("from random", from_random), ("from known", from_known)]:

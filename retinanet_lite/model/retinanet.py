@@ -191,7 +191,7 @@ class RetinaNet(nn.Module):
         return Prediction(classification, regression, self.anchors(images.shape[-2:]))
 
     def fill_up(self, images: Tensor) -> Tensor:
-        """Images whose sides are multiples of `anchors.multiple`: zeros, the mean colour, at the end.
+        """Images filled up with 0, the mean colour, to sides that `anchors.multiple` divides.
 
         What stands on images of another size is right as well; but where anchors are torchvision's,
         torchvision would have filled the images up.
