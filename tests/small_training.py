@@ -6,10 +6,12 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from torch.utils.data import Dataset
 
 from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, fit
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene
+from retinanet_lite.data.images import UnreadableImage
 from retinanet_lite.data.scenes import ShapesDataset
 from retinanet_lite.data.transforms import augment
 from retinanet_lite.devices import gather, processes, rank, share_gradients, world_size
@@ -36,6 +38,21 @@ def first_detector(freeze_bn: bool) -> Detector:
 def scenes(length: int, first_seed: int = 0) -> ShapesDataset:
     """Images of 48×64 pixels with 0 to 2 objects."""
     return ShapesDataset(length, 48, 64, first_seed, CLASSES, num_objects=(0, 2), smallest=12)
+
+
+class Broken(Dataset):
+    """A data set, some of whose rows raise an error."""
+
+    def __init__(self, items, rows: set[int], error: type[Exception] = UnreadableImage) -> None:
+        self.items, self.rows, self.error = items, rows, error
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, row: int):
+        if row in self.rows:
+            raise self.error(f"row {row} is broken.")
+        return self.items[row]
 
 
 def train(
@@ -68,6 +85,7 @@ def one_of_two(number: int, port: int, folder: Path) -> None:
             "gradients": [p.grad for p in detector.model.parameters() if p.requires_grad],
             "gathered": gather([number * 10 + i for i in range(3 - number)]),
             "measured": evaluate(new_detector(), scenes(5), batch_size=2),
+            "left out": evaluate(new_detector(), Broken(scenes(5), {2}), batch_size=2),
         }
         frozen = new_detector(freeze_bn=True)
         findings["log"] = fit(

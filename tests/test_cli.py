@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from urllib.error import URLError
@@ -294,6 +295,49 @@ def test_what_is_broken_is_dropped_on_request_with_a_word(voc, tmp_path, spy, ca
     assert "2 images to learn" in output.out
 
 
+def halve(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def test_verifying_decodes_every_image_once_a_training(voc, tmp_path, started, monkeypatch):
+    decoded = []
+
+    def counted(path):
+        decoded.append(path.stem)
+        return read_image(path)
+
+    monkeypatch.setattr("retinanet_lite.data.folder.read_image", counted)
+    monkeypatch.setattr(commands, "processes", nullcontext)  # the others are not there
+    command = ["train", *QUICK, "--voc", str(voc), "--out", str(tmp_path / "run")]
+    assert main(command) == 0
+    monkeypatch.setenv("RANK", "1")
+    assert main([*command, "--verify"]) == 0
+    assert decoded == []
+    monkeypatch.setenv("RANK", "0")
+    assert main([*command, "--verify"]) == 0
+    assert sorted(decoded) == ["a", "b", "c", "d"]
+    write(tmp_path / "run/last.pt", "")  # from here on, the training goes on
+    assert main([*command, "--verify"]) == 0
+    assert len(decoded) == 4
+
+
+def test_what_verifying_finds_stops_a_training_before_it_starts(voc, tmp_path, started, capsys):
+    halve(voc / "JPEGImages/c.png")
+    command = ["train", *QUICK, "--voc", str(voc), "--verify", "--out", str(tmp_path / "run")]
+    assert main(command) == 1
+    assert "JPEGImages/c.png: image file is truncated" in capsys.readouterr().err
+    assert not started
+
+
+def test_what_verifying_drops_is_told_and_a_training_goes_on_with_it(voc, tmp_path, spy, capsys):
+    halve(voc / "JPEGImages/c.png")
+    command = ["train", *QUICK, "--voc", str(voc), "--verify", "--on-problem", "drop"]
+    for _ in range(2):
+        assert main([*command, "--out", str(tmp_path / "run")]) == 0
+    assert "JPEGImages/c.png: image file is truncated → image dropped" in capsys.readouterr().err
+    assert [len(learned) for _, learned, *_ in spy] == [3, 3]  # another number, another order
+
+
 def test_impossible_options_are_errors(capsys, tmp_path):
     out = ["--out", tmp_path / "run"]
     assert "steps must be 1 or more" in fails(capsys, "train", *QUICK, *out, "--steps", "0")
@@ -540,6 +584,18 @@ def test_a_detector_is_measured_on_drawn_scenes(shapes_file, tmp_path, monkeypat
 def test_a_detector_is_measured_on_a_voc_folder(pets_file, voc, capsys):
     assert main(["evaluate", "--detector", str(pets_file), "--voc", str(voc)]) == 0
     assert "1 images, 1 objects" in capsys.readouterr().out
+
+
+def test_a_broken_picture_is_named_and_not_measured_on(pets_file, voc, capsys):
+    write(voc / "ImageSets/Main/test.txt", "a\nd\n")
+    halve(voc / "JPEGImages/a.png")
+    command = ["evaluate", "--detector", str(pets_file), "--voc", str(voc)]
+    assert main(command) == 0
+    output = capsys.readouterr()
+    assert "1 images, 1 objects" in output.out
+    assert output.err.startswith("warning: ") and "a.png cannot be read" in output.err
+    assert main([*command, "--verify"]) == 1
+    assert "1 problem in" in capsys.readouterr().err
 
 
 def test_a_detector_is_measured_on_a_coco_folder_with_crowds(pets_file, coco, capsys, tmp_path):

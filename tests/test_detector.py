@@ -9,6 +9,7 @@ import others
 import pytest
 import torch
 from conftest import tiny_retinanet
+from small_training import Broken
 from torchvision.ops import box_iou
 from torchvision.transforms.v2 import functional
 
@@ -229,6 +230,17 @@ def test_the_numbers_are_cocos_on_detections_made_by_hand(detector, size):
 def test_there_is_nothing_to_measure_without_an_image(detector):
     with pytest.raises(ValueError, match="no image to measure on"):
         evaluate(detector, [])
+
+
+def test_an_unreadable_image_is_named_and_left_out(detector):
+    items = scenes((64, 96))
+    with pytest.warns(UserWarning, match=r"row 1 is broken\. It is left out"):
+        measured = evaluate(detector, Broken(items, {1}))
+    expected = evaluate(detector, [items[0], items[2]])
+    assert measured == pytest.approx(expected, nan_ok=True)
+    assert measured["validation_regression"] != evaluate(detector, items)["validation_regression"]
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="or none can be read"):
+        evaluate(detector, Broken(items, {0, 1, 2}))
 
 
 # ── images filled up, where torchvision's strides want it ──

@@ -77,6 +77,15 @@ def test_five_images_measured_by_two_processes_have_the_numbers_of_one(two):
         assert found["measured"] == pytest.approx(expected, rel=1e-4, nan_ok=True)
 
 
+def test_an_image_that_one_of_two_processes_cannot_read_costs_no_other_its_detections(two):
+    items = scenes(5)
+    # the first has 0 and 4, the second 1 and 3; among equal scores, the order decides
+    expected = evaluate(new_detector(), [items[i] for i in (0, 1, 4, 3)], batch_size=2)
+    for found in two[0]:
+        assert found["left out"] == pytest.approx(expected, rel=1e-4, nan_ok=True)
+        assert found["left out"]["AP"] != pytest.approx(found["measured"]["AP"], rel=1e-4)
+
+
 def test_two_processes_learn_what_one_learns(two):
     (first, second), folder = two
     detector = new_detector(freeze_bn=True)

@@ -17,6 +17,7 @@ from torchvision.tv_tensors import BoundingBoxes
 from torchvision.tv_tensors import Image as ImageTensor
 
 from retinanet_lite.data.coco import CocoFolder
+from retinanet_lite.data.images import UnreadableImage
 from retinanet_lite.data.voc import Problem, VocFolder
 
 HEIGHT, WIDTH = 40, 60
@@ -272,13 +273,16 @@ def test_a_folder_travels_to_the_workers_of_a_data_loader(forkserver, voc):
 def test_an_image_replaced_after_opening_is_told(voc):
     folder = VocFolder(voc)
     Image.new("RGB", (WIDTH, HEIGHT + 1)).save(voc / "JPEGImages/a.png")
-    with pytest.raises(ValueError, match="a.png was 60 pixels wide and 40 high .* and 41 high now"):
+    message = "a.png cannot be read: it was 60 pixels wide and 40 high .* and 41 high now"
+    with pytest.raises(UnreadableImage, match=message) as error:
         folder[0]
+    assert "41 high now" in error.value.cause and "cannot be read" not in error.value.cause
 
 
 # ── what is broken is named ──
 
 XML, PNG, LIST = "Annotations/a.xml", "JPEGImages/a.png", "ImageSets/Main/trainval.txt"
+JPEG = "JPEGImages/a.jpg"
 
 
 def halved(file):
@@ -339,7 +343,6 @@ OBJECT, CLIPPED, IMAGE = "object dropped", "box clipped", "image dropped"
         (halved(XML), XML, "it is no sound XML: ", IMAGE),
         (written(XML, "<html></html>"), XML, "<html>, not <annotation>", IMAGE),
         (removed(PNG), PNG, "there is no such file", IMAGE),
-        (halved(PNG), PNG, "image file is truncated", IMAGE),
         (written(PNG, "?"), PNG, "it is no image that Pillow knows", IMAGE),
         (written(LIST, "a\nb\na\nc"), LIST, "a stands there 2 times", "kept once"),
     ],
@@ -412,7 +415,7 @@ def test_all_problems_are_told_at_once_even_those_of_an_image_that_is_dropped(vo
     removed("JPEGImages/b.png")(voc)
     halved("Annotations/c.xml")(voc)
     with pytest.raises(ValueError) as error:
-        VocFolder(voc, classes=["cat", "dog"])
+        VocFolder(voc, classes=["cat", "dog"], verify=True)
     heading, *lines, mend = str(error.value).splitlines()
     assert heading == f"4 problems in {voc}, split 'trainval':"
     assert [line.split(": ")[0].strip() for line in lines] == [
@@ -450,15 +453,34 @@ def test_a_long_summary_is_cut_and_counts_the_rest(voc):
     assert "… and 10 more" in str(warning.message)
 
 
-def test_without_verifying_only_headers_are_read(voc):
-    halved(PNG)(voc)
-    folder = VocFolder(voc, verify=False)
+@pytest.fixture
+def truncated(voc):
+    """The VOC folder, its first image a JPEG that was cut off in its pixels."""
+    removed(PNG)(voc)
+    draw(voc / JPEG)
+    halved(JPEG)(voc)
+    return voc
+
+
+def test_by_default_only_headers_are_read(truncated):
+    folder = VocFolder(truncated)
     assert folder.target(0)["boxes"].canvas_size == (HEIGHT, WIDTH)
-    with pytest.raises(ValueError, match="a.png cannot be read: image file is truncated"):
+    with pytest.raises(UnreadableImage, match="a.jpg cannot be read: image file is truncated"):
         folder[0]
-    removed("JPEGImages/b.png")(voc)
-    with pytest.raises(ValueError, match="JPEGImages/b.png: there is no such file"):
-        VocFolder(voc, verify=False)
+
+
+def test_verifying_finds_broken_pixels_on_opening(truncated):
+    with pytest.raises(ValueError, match="JPEGImages/a.jpg: image file is truncated.* → image dro"):
+        VocFolder(truncated, verify=True)
+    folder, _ = drop(lambda **arguments: VocFolder(truncated, verify=True, **arguments))
+    assert [Path(name).stem for name in folder.names] == ["b", "c"]
+
+
+def test_verifying_finds_broken_pixels_of_a_coco_folder_too(coco):
+    halved("c.png")(coco.images)
+    assert len(coco.open()) == 3
+    with pytest.raises(ValueError, match="c.png: image file is truncated"):
+        coco.open(verify=True)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import time
 
 import pytest
 import torch
+from small_training import Broken
 from torch.utils.data import DataLoader
 from torchvision import tv_tensors
 
@@ -84,6 +85,40 @@ def test_workers_load_what_one_process_loads(scenes, workers):
     assert len(items) == 15
     for position, item in enumerate(items, start=4):
         assert same(item, stream[position])
+
+
+# ── images that turn out to be unreadable ──
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.filterwarnings("ignore:row")
+def test_the_next_row_takes_the_place_of_an_unreadable_one_whoever_loads_it(scenes, workers):
+    stream = Stream(Broken(scenes, {2, 3, 6}), seed=5)
+    loader = DataLoader(stream, batch_size=3, sampler=range(4, 19), num_workers=workers,
+                        collate_fn=list)  # fmt: skip
+    items = [item for batch in loader for item in batch]
+    rows = [[0, 1, 4, 4, 4, 5, 0][stream.index(position)] for position in range(4, 19)]
+    assert len(items) == 15
+    for item, row in zip(items, rows, strict=True):
+        assert same(item, as_tv_tensors(*scenes[row]))
+
+
+def test_what_is_unreadable_is_named(scenes):
+    stream = Stream(Broken(scenes, {2, 3}))
+    with pytest.warns(UserWarning) as caught:
+        stream[[stream.index(i) for i in range(7)].index(2)]
+    assert [str(w.message).split(".")[0] for w in caught] == ["row 2 is broken", "row 3 is broken"]
+
+
+@pytest.mark.filterwarnings("ignore:row")
+def test_where_no_image_can_be_read_there_is_nothing_to_learn_from(scenes):
+    with pytest.raises(ValueError, match="no image to learn from can be read: is their folder"):
+        Stream(Broken(scenes, set(range(7))))[0]
+
+
+def test_another_error_of_a_data_set_is_not_passed_over(scenes):
+    with pytest.raises(ValueError, match=r"row \d is broken"):
+        Stream(Broken(scenes, set(range(7)), ValueError))[0]
 
 
 # ── the augmentation ──

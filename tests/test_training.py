@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 from small_training import CLASSES, RECIPE, new_detector, scenes, train
+from test_folders import draw, voc_xml, write
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, SequentialLR
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
@@ -21,6 +22,7 @@ from retinanet_lite import detector as detector_module
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene
 from retinanet_lite.data.transforms import augment
+from retinanet_lite.data.voc import VocFolder
 from retinanet_lite.training import fit as training_module
 from retinanet_lite.training.run_folder import read_log
 
@@ -408,6 +410,36 @@ def test_a_crash_between_the_writes_of_a_step_does_no_harm(
     for name in ("best.pt.part", "last.pt.part"):
         (tmp_path / name).unlink(missing_ok=True)
     assert_same_files(tmp_path, expected_folder)
+
+
+def test_a_broken_picture_costs_itself_and_not_the_training(tmp_path, monkeypatch):
+    """Stopped and gone on, the training ends as if it had not been, with the picture as well."""
+    root = tmp_path / "voc"
+    for seed, stem in enumerate("abcd"):
+        draw(root / f"JPEGImages/{stem}.jpg", seed)
+        xml = voc_xml(f"{stem}.jpg", [("star", 9, 9, 30, 30 + seed)])
+        write(root / f"Annotations/{stem}.xml", xml)
+    write(root / "ImageSets/trainval.txt", "a\nb\nc\nd")
+    content = (root / "JPEGImages/c.jpg").read_bytes()
+    (root / "JPEGImages/c.jpg").write_bytes(content[: len(content) // 2])
+
+    def run(out, workers: int = 0) -> None:
+        folder = VocFolder(root, classes=CLASSES)
+        fit(new_detector(), folder, folder, RECIPE, augment(), out, workers, progress=False)
+
+    with pytest.warns(UserWarning, match="c.jpg cannot be read: image file is truncated"):
+        run(tmp_path / "unbroken")
+    with pytest.warns(UserWarning), monkeypatch.context() as patch, pytest.raises(Crash):
+        patch.setattr(training_module, "evaluate", crash)  # in step 4
+        run(tmp_path / "stopped")
+    assert step_of(tmp_path / "stopped" / "last.pt") == 2
+    with pytest.warns(UserWarning):
+        run(tmp_path / "stopped", workers=1)
+    assert_same_files(tmp_path / "stopped", tmp_path / "unbroken")
+
+
+def crash(*_) -> None:
+    raise Crash
 
 
 def test_a_training_that_is_done_stays_as_it_is(unbroken):

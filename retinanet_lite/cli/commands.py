@@ -4,6 +4,7 @@ import argparse
 import itertools
 import json
 import math
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import fields
@@ -60,10 +61,15 @@ def train(options: argparse.Namespace) -> None:
     if options.validation_coco and not options.coco:
         raise ValueError("--validation-coco measures a training on a --coco folder: name both")
     drawn = not (options.voc or options.coco)
-    training_data = open_folder(options, "split", options.coco) or training_scenes()
-    validation_data = open_folder(
-        options, "test_split", options.validation_coco, training_data.classes
-    )
+    again = os.environ.get("RANK", "0") != "0" or (options.out / "last.pt").exists()
+    verify = [True, False] if options.verify and not again else [False]
+    # decoding only tells, or refuses: every process, and each time that the training goes on, has
+    # to learn from the same images, which are those whose headers are sound
+    for options.verify in verify:
+        training_data = open_folder(options, "split", options.coco) or training_scenes()
+        validation_data = open_folder(
+            options, "test_split", options.validation_coco, training_data.classes
+        )
     if drawn:
         validation_data = test_scenes()
 
@@ -163,7 +169,7 @@ def evaluate(options: argparse.Namespace) -> None:
     report = coco_report(detections, targets, detector.classes)
     singles = [dict(zip(("boxes", "labels"), without_crowds(t), strict=True)) for t in targets]
     errors = sort_errors(detections, singles)
-    print(f"{len(dataset)} images, {sum(len(target['boxes']) for target in singles)} objects")
+    print(f"{len(targets)} images, {sum(len(target['boxes']) for target in singles)} objects")
     for name, value in report.metrics.items():
         print(f"{name:6}{value:10.3f}")
     print(f"\n{'class':22}{'AP':>8}{'AP50':>8}")
@@ -278,16 +284,16 @@ def open_folder(
 ) -> Dataset | None:
     """The data set that the options name, if any; `split` is the option for a VOC folder's."""
     name = getattr(options, split)
+    how = {"classes": classes, "on_problem": options.on_problem, "verify": options.verify}
     if options.voc:
-        name = name or SPLITS[split]
-        return VocFolder(options.voc, name, classes=classes, on_problem=options.on_problem)
+        return VocFolder(options.voc, name or SPLITS[split], **how)
     if name:
         raise ValueError(
             f"--{split.replace('_', '-')} {name} is a list in a VOC folder: name the folder with "
             f"--voc. With --coco, each split is a file of its own."
         )
     if coco:
-        return CocoFolder(*coco, classes=classes, on_problem=options.on_problem)
+        return CocoFolder(*coco, **how)
     return None
 
 

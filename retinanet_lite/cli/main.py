@@ -179,6 +179,11 @@ def add_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
         default="raise",
         help="what to do with what is broken in a folder",
     )
+    group.add_argument(
+        "--verify",
+        action="store_true",
+        help="decode every image when the folder is opened; otherwise only headers are read",
+    )
     return group
 
 

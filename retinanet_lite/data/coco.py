@@ -31,7 +31,7 @@ class CocoFolder(DetectionFolder):
         classes: names of categories, in the order of the labels. By default all of the file's, in
             the order of their ids.
         on_problem: "raise" or "drop".
-        verify: whether every image is decoded on opening; otherwise only headers are read.
+        verify: decode every image on opening; otherwise only headers are read.
 
     Attributes:
         category_ids: for each label, the category's id in the file.
@@ -47,7 +47,7 @@ class CocoFolder(DetectionFolder):
         annotations: str | os.PathLike,
         classes: Sequence[str] | None = None,
         on_problem: str = "raise",
-        verify: bool = True,
+        verify: bool = False,
     ) -> None:
         images, file = Path(images), Path(annotations)
         if not images.is_dir():

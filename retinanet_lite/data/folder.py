@@ -1,7 +1,8 @@
 """Images with objects that somebody wrote down: what is sound in them, and what is not.
 
-Every file is looked at when a folder is opened, and all that is broken is named in one summary, so
-that nothing stops a training in its third hour, and nothing is lost in silence.
+Annotations and the headers of images are read when a folder is opened, and all that is broken is
+named in one summary. Broken pixels are found by verify=True; or later, when the image is learned or
+measured: then it is named and left out, so that nothing stops a training in its third hour.
 """
 
 import math
@@ -19,7 +20,7 @@ from torch.utils.data import Dataset
 from torchvision import tv_tensors
 
 from ..progress import progress_bar
-from .images import UnreadableImage, image_size, read_image
+from .images import UnreadableImage, image_size, read_image, unreadable
 
 ROUNDING = 1.0  # pixels by which a box may stick out of its image without a word
 THINNEST = 0.01  # pixels: rounded to float32, a thinner box may have no area
@@ -77,8 +78,10 @@ class DetectionFolder(Dataset):
 
     An image without objects has M = 0. Nothing is resized, normalised or augmented.
 
-    Problems are found when the folder is opened. on_problem="raise" tells all of them in one
-    ValueError; on_problem="drop" tells them in one warning, and goes on:
+    Problems are found when the folder is opened; those of the pixels only with verify=True, which
+    decodes every image. Without it, `dataset[i]` of such an image raises `UnreadableImage`.
+    on_problem="raise" tells all problems in one ValueError; on_problem="drop" tells them in one
+    warning, and goes on:
 
     - an object without a sound box or a known class is dropped. A box that sticks out of its image
       is clipped; up to one pixel is rounding, and no problem.
@@ -162,11 +165,9 @@ class DetectionFolder(Dataset):
         index = range(len(self))[index]
         image = read_image(self.names[index])
         if tuple(image.shape[-2:]) != self._sizes[index]:
-            raise ValueError(
-                f"{self.names[index]} was {in_words(self._sizes[index])} when its folder was "
-                f"opened, and is {in_words(image.shape[-2:])} now. Open the folder anew, with "
-                f"verify=True."
-            )
+            was, now = in_words(self._sizes[index]), in_words(image.shape[-2:])
+            cause = ValueError(f"it was {was} when its folder was opened, and is {now} now")
+            raise unreadable(self.names[index], cause, "Open the folder anew, with verify=True.")
         return image, self.target(index)
 
     def target(self, index: int) -> dict[str, Any]:

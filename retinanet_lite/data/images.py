@@ -1,17 +1,21 @@
 """Image files become uint8 images of red, green and blue, whatever the file keeps."""
 
 import os
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ExifTags import Base as ExifTag
+from torch import Tensor
+from torch.utils.data import Dataset
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional
 
 
 class UnreadableImage(ValueError):
-    """An image file that cannot be read. `cause` says why, in a few words."""
+    """An image file that cannot be read or used. `cause` says why, in a few words."""
 
     cause = ""
 
@@ -83,9 +87,20 @@ def to_8_bit(image: Image.Image) -> Image.Image:
     return Image.fromarray((values >> 8).astype(np.uint8))
 
 
-def unreadable(path: str | os.PathLike, error: Exception) -> UnreadableImage:
+def readable(dataset: Dataset, rows: Iterable[int]) -> Iterator[tuple[Tensor, dict]]:
+    """The items of the rows whose image can be read; the others are named in warnings."""
+    for row in rows:
+        try:
+            item = dataset[row]
+        except UnreadableImage as error:
+            warnings.warn(f"{error} It is left out.", stacklevel=2)
+        else:
+            yield item
+
+
+def unreadable(path: str | os.PathLike, error: Exception, mend: str = "") -> UnreadableImage:
     """The error to raise for what went wrong in reading a file."""
-    mend = "Fetch it anew, or save it as 8-bit JPEG or PNG."
+    mend = mend or "Fetch it anew, or save it as 8-bit JPEG or PNG."
     if isinstance(error, FileNotFoundError):
         cause, mend = "there is no such file", "Check its folder and its spelling, capitals too."
     elif isinstance(error, UnidentifiedImageError):

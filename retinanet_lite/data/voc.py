@@ -37,7 +37,7 @@ class VocFolder(DetectionFolder):
             takes the numbers as they are, and so does first_pixel=0.
         keep_difficult: whether objects marked as difficult are there; without them, their images
             stay.
-        verify: whether every image is decoded on opening; otherwise only headers are read.
+        verify: decode every image on opening; otherwise only headers are read.
 
     Raises:
         ValueError: the folder or its split is not there or holds no image; or there are problems.
@@ -53,7 +53,7 @@ class VocFolder(DetectionFolder):
         on_problem: str = "raise",
         first_pixel: int = 1,
         keep_difficult: bool = True,
-        verify: bool = True,
+        verify: bool = False,
     ) -> None:
         root = Path(root)
         if first_pixel not in (0, 1):

@@ -4,6 +4,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..data.batches import to_batch
+from ..data.images import readable
 from ..detector import Detector
 from ..devices import gather, rank, world_size
 from ..progress import progress_bar
@@ -17,7 +18,8 @@ def evaluate(
 
     Args:
         detector: it is used as for detection, whatever mode it is in.
-        dataset: of (image, target), see `to_batch`. Several processes share its images.
+        dataset: of (image, target), see `to_batch`. Several processes share its images. One that
+            turns out to be unreadable is left out, with a warning.
         batch_size: images of one size that the network sees at a time.
         progress: show a bar if it takes longer than two seconds.
 
@@ -26,10 +28,8 @@ def evaluate(
         COCO's twelve numbers, see `coco_metrics`; the same in every process
 
     Raises:
-        ValueError: if the data set is empty, or its objects are unsound.
+        ValueError: if no image is there or can be read, or the objects are unsound.
     """
-    if len(dataset) == 0:
-        raise ValueError("there is no image to measure on: the data set is empty")
     detections, targets, losses = look(detector, dataset, batch_size, progress)
     losses = torch.tensor(losses).mean(dim=0).tolist()
     return {
@@ -43,9 +43,12 @@ def evaluate(
 def look(
     detector: Detector, dataset: Dataset, batch_size: int = 8, progress: bool = True
 ) -> tuple[list[dict], list[dict], list[tuple[float, float]]]:
-    """Detections, targets and losses of every image, in the data set's order."""
+    """Detections, targets and losses of every image that can be read, all in one order.
+
+    It is the data set's, unless one of several processes leaves an image out.
+    """
     rows = range(rank(), len(dataset), world_size())
-    mine = (dataset[i] for i in progress_bar(rows, len(rows), "measuring", progress))
+    mine = readable(dataset, progress_bar(rows, len(rows), "measuring", progress))
     detections, targets, losses = [], [], []
     for originals, scaled in detector.batches(mine, batch_size):
         images, annotations = to_batch(scaled)
@@ -54,4 +57,7 @@ def look(
         targets += [target for _, target in originals]
         batch_losses = detector.model.focal_loss(*prediction, annotations)
         losses += [tuple(loss.item() for loss in batch_losses.values())] * len(originals)
-    return gather(detections), gather(targets), gather(losses)
+    losses = gather(losses)
+    if not losses:
+        raise ValueError("there is no image to measure on: none is there, or none can be read")
+    return gather(detections), gather(targets), losses

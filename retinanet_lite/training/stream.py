@@ -12,11 +12,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision.transforms import v2
 
+from ..data.images import readable
 from ..data.transforms import as_tv_tensors
 
 
 class Stream(Dataset):
     """A data set, shuffled anew for every pass, augmented, then scaled.
+
+    An image that turns out to be unreadable is named in a warning, and the next row that can be
+    read takes its place.
 
     Args:
         dataset: items (image, target), see `to_batch`.
@@ -25,7 +29,7 @@ class Stream(Dataset):
         seed: another seed gives another order and other augmentations.
 
     Raises:
-        ValueError: if the data set is empty.
+        ValueError: if the data set is empty, or none of its images can be read.
     """
 
     def __init__(
@@ -57,7 +61,12 @@ class Stream(Dataset):
         with torch.random.fork_rng(devices=[]):
             # not torch.manual_seed, which sets the GPU's generator as well
             torch.default_generator.manual_seed(mixed(self.seed, position))
-            item = as_tv_tensors(*self.dataset[self.index(position)])
+            start, length = self.index(position), len(self.dataset)
+            rows = ((start + i) % length for i in range(length))
+            item = next(readable(self.dataset, rows), None)
+            if item is None:
+                raise ValueError("no image to learn from can be read: is their folder there?")
+            item = as_tv_tensors(*item)
             if self.augmentation:
                 item = self.augmentation(*item)
         if self.scaling:
