@@ -23,7 +23,7 @@ from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from torchvision.transforms.v2.functional import to_dtype
 
 from retinanet_lite import Detector, Recipe, RetinaNet, fit
-from retinanet_lite.cli.commands import BACKBONES
+from retinanet_lite.cli.options import BACKBONES
 from retinanet_lite.data.transforms import augment, resize
 from retinanet_lite.data.voc import VocFolder
 from retinanet_lite.evaluation.average_precision import coco_metrics

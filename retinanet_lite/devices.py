@@ -1,7 +1,7 @@
-"""Several processes, one a GPU or one a machine, working on one training.
+"""Where a network runs: an accelerator or the CPU, in one process or in several.
 
-`torchrun` starts them and tells each its number; without it there is one process, and every
-function here says so. https://pytorch.org/docs/stable/elastic/run.html
+`torchrun` starts several processes, one a GPU or one a machine, and tells each its number; without
+it there is one, and every function here says so. https://pytorch.org/docs/stable/elastic/run.html
 """
 
 import os
@@ -13,21 +13,49 @@ import torch.distributed as dist
 import torch.nn as nn
 from torch import Tensor
 
+BACKENDS = {"cuda": "nccl", "xpu": "xccl"}  # by which the processes of several devices talk
+
+
+def best_device() -> torch.device:
+    """The accelerator that PyTorch finds on this machine, or else the CPU."""
+    if hasattr(torch, "accelerator"):
+        found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
+        return found or torch.device("cpu")
+    there = [name for name in ("cuda", "xpu", "mps") if is_there(torch.device(name))]
+    return torch.device([*there, "cpu"][0])
+
+
+def known_device(name: str) -> torch.device:
+    """The device of a name such as "cuda:1", if this machine has it; else ValueError."""
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        device = None
+    if device is None or not is_there(device):
+        raise ValueError(f"there is no device {name} here; cpu is, and {best_device()}")
+    return device
+
+
+def is_there(device: torch.device) -> bool:
+    """Whether this machine has a device: it is counted, not used, as others may be using it."""
+    count = getattr(getattr(torch, device.type, None), "device_count", int)
+    return device.type == "cpu" or (device.index or 0) < count()
+
 
 @contextmanager
 def processes(device: str | torch.device) -> Iterator[torch.device]:
     """Join the processes that `torchrun` started, if it did; yields the device of this one.
 
-    They talk through nccl on GPUs, one for each process, and through gloo on CPUs.
+    They talk through nccl on NVIDIA's GPUs, one for each process, and through gloo on CPUs.
     """
     device = torch.device(device)
     if "RANK" not in os.environ:
         yield device
         return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type in BACKENDS:
+        device = torch.device(device.type, int(os.environ["LOCAL_RANK"]))
+        getattr(torch, device.type).set_device(device)
+    dist.init_process_group(BACKENDS.get(device.type, "gloo"))
     try:
         yield device
     finally:

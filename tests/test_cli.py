@@ -16,12 +16,14 @@ from PIL import Image
 from test_folders import HEIGHT, WIDTH, annotation, draw, voc_xml, write
 
 from retinanet_lite import Anchors, Detector, Recipe
-from retinanet_lite.cli import commands
+from retinanet_lite.cli import evaluate as evaluate_command
+from retinanet_lite.cli import train as train_command
 from retinanet_lite.cli.main import main, make_parser
 from retinanet_lite.data.coco import CocoFolder
 from retinanet_lite.data.drawing import walkthrough_scene
 from retinanet_lite.data.images import read_image
 from retinanet_lite.data.scenes import ShapesDataset, test_scenes
+from retinanet_lite.data.transforms import resize
 from retinanet_lite.data.voc import VocFolder
 from retinanet_lite.evaluation.anchor_coverage import anchor_coverage
 from retinanet_lite.evaluation.average_precision import coco_report
@@ -101,9 +103,9 @@ def spy(monkeypatch):
         calls.append(arguments)
         return commands_fit(*arguments)
 
-    commands_fit = commands.fit
-    monkeypatch.setattr(commands, "fit", fit)
-    monkeypatch.setattr(commands, "test_scenes", lambda *a: test_scenes(*a, length=2))
+    commands_fit = train_command.fit
+    monkeypatch.setattr(train_command, "fit", fit)
+    monkeypatch.setattr(train_command, "test_scenes", lambda *a: test_scenes(*a, length=2))
     return calls
 
 
@@ -192,7 +194,7 @@ def test_an_interrupt_says_how_to_go_on(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "fit", interrupted)
+    monkeypatch.setattr(train_command, "fit", interrupted)
     assert main(["train", *QUICK]) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
@@ -239,7 +241,7 @@ def test_the_seed_decides_the_first_weights(tmp_path, monkeypatch):
         weights.append(detector.model.fpn.p6.weight[0, 0, 0, 0].item())
         return [{"step": 1}]
 
-    monkeypatch.setattr(commands, "fit", fit)
+    monkeypatch.setattr(train_command, "fit", fit)
     for seed in "334":
         main(["train", *QUICK, "--seed", seed])
     assert weights[0] == weights[1] != weights[2]
@@ -250,7 +252,7 @@ def test_a_voc_folder_is_learned_and_measured(voc, tmp_path, spy, capsys):
     assert main(["train", *QUICK, "--voc", str(voc), "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "3 images to learn, classes: cat, dog" in text
-    coverage = anchor_coverage(commands.Anchors(), VocFolder(voc))
+    coverage = anchor_coverage(Anchors(), VocFolder(voc))
     assert coverage.advice()[0] in text
     _, learned, measured, _, augmentation, *_ = spy[0]
     assert (len(learned), len(measured)) == (3, 1) and measured.classes == learned.classes
@@ -307,7 +309,7 @@ def test_verifying_decodes_every_image_once_a_training(voc, tmp_path, started, m
         return read_image(path)
 
     monkeypatch.setattr("retinanet_lite.data.folder.read_image", counted)
-    monkeypatch.setattr(commands, "processes", nullcontext)  # the others are not there
+    monkeypatch.setattr(train_command, "processes", nullcontext)  # the others are not there
     command = ["train", *QUICK, "--voc", str(voc), "--out", str(tmp_path / "run")]
     assert main(command) == 0
     monkeypatch.setenv("RANK", "1")
@@ -361,7 +363,7 @@ def started(monkeypatch):
         detectors.append(detector)
         return [{"step": 1}]
 
-    monkeypatch.setattr(commands, "fit", fit)
+    monkeypatch.setattr(train_command, "fit", fit)
     return detectors
 
 
@@ -559,7 +561,7 @@ def test_without_network_or_with_a_damaged_file_cocos_is_an_error(
 
 
 def test_a_detector_is_measured_on_drawn_scenes(shapes_file, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(commands, "test_scenes", lambda *a: test_scenes(*a, length=3))
+    monkeypatch.setattr(evaluate_command, "test_scenes", lambda *a: test_scenes(*a, length=3))
     file = tmp_path / "new" / "numbers.json"
     command = ["evaluate", "--detector", str(shapes_file), "--scenes", "128", "96"]
     assert main([*command, "--json", str(file), "--device", "cpu"]) == 0
@@ -773,7 +775,7 @@ def test_detection_that_cannot_start_is_an_error(shapes_file, tmp_path, capsys):
 
 def test_coverage_of_a_folder_is_printed(voc, coco, capsys):
     options = ["--size", "80", "200", "--anchor-size", "2", "--anchor-ratios", "0.5", "1"]
-    anchors, scaling = commands.Anchors(size=2, ratios=(0.5, 1)), commands.resize((80, 200))
+    anchors, scaling = Anchors(size=2, ratios=(0.5, 1)), resize((80, 200))
     for arguments, dataset in (
         (["--voc", str(voc)], VocFolder(voc)),
         (["--coco", *coco], CocoFolder(*coco)),

@@ -16,7 +16,9 @@ from retinanet_lite import Detector, evaluate, fit
 from retinanet_lite.data.transforms import augment
 from retinanet_lite.devices import (
     average,
+    best_device,
     gather,
+    known_device,
     processes,
     rank,
     share_buffers,
@@ -162,3 +164,43 @@ def test_the_command_line_trains_under_torchrun(tmp_path):
     assert run.stdout.count("images to learn") == run.stdout.count("the detector is") == 1
     assert [record["step"] for record in read_log(tmp_path / "run" / "log.jsonl")] == [1, 2, 3]
     Detector.load(tmp_path / "run" / "best.pt")
+
+
+# ── which device ──
+
+
+class Accelerator:
+    """Takes the place of torch.accelerator on a machine that has one of this kind, or none."""
+
+    def __init__(self, kind: str | None) -> None:
+        self.kind = kind
+
+    def is_available(self) -> bool:
+        return self.kind is not None
+
+    def current_accelerator(self) -> torch.device:
+        return torch.device(self.kind)
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu", None])
+def test_the_device_is_the_machines_accelerator(monkeypatch, kind):
+    monkeypatch.setattr(torch, "accelerator", Accelerator(kind))
+    assert best_device() == torch.device(kind or "cpu")
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu", None])
+def test_a_pytorch_without_accelerators_counts_devices(monkeypatch, kind):
+    monkeypatch.delattr(torch, "accelerator")
+    for name in ("cuda", "mps", "xpu"):
+        monkeypatch.setattr(getattr(torch, name), "device_count", lambda n=name: int(n == kind))
+    assert best_device() == torch.device(kind or "cpu")
+
+
+def test_a_device_is_known_where_it_is_counted(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.xpu, "device_count", lambda: 0)
+    for name in ("cpu", "cuda", "cuda:1"):
+        assert known_device(name) == torch.device(name)
+    for name in ("cuda:2", "xpu", "toaster", "meta"):
+        with pytest.raises(ValueError, match=f"no device {name} here"):
+            known_device(name)

@@ -1,0 +1,132 @@
+"""What several commands take: data, a network, a device; and what they make of it."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from torch.utils.data import Dataset
+
+from ..data.coco import CocoFolder
+from ..data.voc import VocFolder
+from ..detector import Detector
+from ..devices import best_device, known_device
+from ..model.anchors import Anchors
+from ..model.backbone import RESNETS, BasicBlock
+from ..zoo.torchvision_retinanet import COCO
+
+BACKBONES = {"resnet10": (BasicBlock, (1, 1, 1, 1)), **RESNETS}
+# the network that is trained where none is named
+NETWORK = {
+    "backbone": "resnet10",
+    "features": 64,
+    "anchor_size": 4.0,
+    "anchor_ratios": [0.5, 1.0, 2.0],
+}
+SPLITS = {"split": "trainval", "test_split": "test"}  # of a VOC folder, by default
+DETECTOR_HELP = "its file, or coco or coco_v2, torchvision's for photographs"
+
+
+def add_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("data", "drawn scenes, unless a folder is named")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--voc", metavar="FOLDER", help="with JPEGImages, Annotations, ImageSets")
+    either.add_argument(
+        "--coco", nargs=2, metavar=("IMAGES", "JSON"), help="folder, instances file"
+    )
+    group.add_argument(
+        "--on-problem",
+        choices=["raise", "drop"],
+        default="raise",
+        help="what to do with what is broken in a folder",
+    )
+    group.add_argument(
+        "--verify",
+        action="store_true",
+        help="decode every image when the folder is opened; otherwise only headers are read",
+    )
+    return group
+
+
+def add_network(
+    parser: argparse.ArgumentParser, backbone: str, features: int
+) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("network")
+    group.add_argument("--backbone", choices=BACKBONES, default=backbone, help="and its depth")
+    group.add_argument("--features", type=int, default=features, help="channels of the pyramid")
+    add_anchors(group)
+    return group
+
+
+def add_anchors(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--anchor-size",
+        type=float,
+        default=NETWORK["anchor_size"],
+        help="base size in strides",
+    )
+    group.add_argument(
+        "--anchor-ratios",
+        type=float,
+        nargs="+",
+        default=NETWORK["anchor_ratios"],
+        metavar="RATIO",
+        help="heights / widths",
+    )
+
+
+def add_size(group: argparse._ActionsContainer) -> None:
+    group.add_argument(
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("SHORTER", "LONGER"),
+        help="scale images to this shorter side, as far as the longer allows; default: as they are",
+    )
+
+
+def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    group = parser.add_argument_group("running")
+    group.add_argument(
+        "--device", type=device, default=best_device(), help="cpu, cuda, mps, xpu: what PyTorch has"
+    )
+    group.add_argument(
+        "--plain", action="store_true", help="the network's plain parts, not the quick ones"
+    )
+    return group
+
+
+def device(name: str) -> torch.device:
+    try:
+        return known_device(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(error) from error
+
+
+def open_detector(name: str | Path, plain: bool) -> Detector:
+    """The detector of a file, or one of torchvision's by name."""
+    return Detector.pretrained(name, plain) if name in COCO else Detector.load(name, plain)
+
+
+def open_folder(
+    options: argparse.Namespace,
+    split: str,
+    coco: list[str] | None,
+    classes: tuple[str, ...] | None = None,
+) -> Dataset | None:
+    """The data set that the options name, if any; `split` is the option for a VOC folder's."""
+    name = getattr(options, split)
+    how = {"classes": classes, "on_problem": options.on_problem, "verify": options.verify}
+    if options.voc:
+        return VocFolder(options.voc, name or SPLITS[split], **how)
+    if name:
+        raise ValueError(
+            f"--{split.replace('_', '-')} {name} is a list in a VOC folder: name the folder with "
+            f"--voc. With --coco, each split is a file of its own."
+        )
+    if coco:
+        return CocoFolder(*coco, **how)
+    return None
+
+
+def make_anchors(options: argparse.Namespace) -> Anchors:
+    return Anchors(size=options.anchor_size, ratios=options.anchor_ratios)
