@@ -40,7 +40,7 @@ def rebuild(script: Path) -> Path:
     notebook.cells.insert(0, nbformat.v4.new_code_cell(SETUP))
     client = Client(
         notebook,
-        timeout=300,
+        timeout=1200,
         coalesce_streams=True,
         record_timing=False,
         resources={"metadata": {"path": HERE}},

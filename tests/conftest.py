@@ -12,12 +12,33 @@ from retinanet_lite import BasicBlock, RetinaNet
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import Scene, random_scene, walkthrough_scene
 
+# what takes long, and is left out by `pytest -m "not slow"`: whole detectors beside others', new
+# processes and environments, the pages and their controls
+SLOW = {
+    "test_benchmarks",
+    "test_builders",
+    "test_distributed",
+    "test_docs",
+    "test_explorers",
+    "test_export",
+    "test_first_cell",
+    "test_original",
+    "test_torchvision",
+    "test_training",
+}
+
 # one thread does for models this small, and waits for no other where other work runs beside
 torch.set_num_threads(1)
 
 # the same examples on every run; a first call may be slow, so no deadline
 settings.register_profile("suite", max_examples=25, deadline=None, derandomize=True)
 settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.stem in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
