@@ -61,6 +61,7 @@ def rebuild(script: Path) -> Path:
 
 def main(prefixes: list[str]) -> int:
     os.environ.pop("MPLBACKEND", None)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py
     scripts = sorted((HERE / "scripts").glob("[0-9]*.py"))
     for prefix in prefixes:
         if not any(script.name.startswith(prefix) for script in scripts):
