@@ -8,6 +8,7 @@ python benchmarks/speed.py                       # a table, build/speed.json and
 python benchmarks/speed.py --only loss detection --repeats 50
 python benchmarks/speed.py --training 4x480x640 --only training memory
 python benchmarks/speed.py --autocast            # both in bfloat16 where that is safe
+python benchmarks/speed.py --plain               # ours with its plain parts, not the quick ones
 python benchmarks/speed.py --compile             # both by torch.compile, one shape of each group
 python benchmarks/speed.py --profile             # where the time of a step and a detection goes
 """
@@ -80,6 +81,7 @@ def parse() -> argparse.Namespace:
         "--seconds", type=float, default=15, help="after so many, three turns are enough"
     )
     parser.add_argument("--warm-up", type=int, help="turns before that")
+    parser.add_argument("--plain", action="store_true", help="ours with its plain parts")
     parser.add_argument("--autocast", action="store_true", help="bfloat16; slow on most CPUs")
     parser.add_argument("--compile", action="store_true", help="of whole models; takes minutes")
     parser.add_argument("--their-layout", choices=LAYOUTS, default=LAYOUTS[0])
@@ -155,6 +157,7 @@ def about(options: argparse.Namespace) -> dict:
         "threads": torch.get_num_threads(),
         "precision": "bfloat16 autocast" if options.autocast else "float32",
         "tf32_convolutions": not on_cpu and torch.backends.cudnn.allow_tf32,
+        "plain": options.plain,
         "compiled": options.compile,
         "layouts": {"ours": options.our_layout, "theirs": options.their_layout},
         "warm_up": options.warm_up,

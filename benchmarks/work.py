@@ -28,7 +28,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from torchvision.transforms import v2
 
-from retinanet_lite import RetinaNet, for_inference, from_torchvision
+from retinanet_lite import RetinaNet, for_inference, from_torchvision, quicken
 from retinanet_lite.data.batches import to_annotations, to_batch
 from retinanet_lite.data.voc import VocFolder
 from retinanet_lite.evaluation.average_precision import coco_metrics
@@ -68,6 +68,8 @@ def torchvisions(options: argparse.Namespace) -> TorchvisionRetinaNet:
 def ours_of(theirs: TorchvisionRetinaNet, options: argparse.Namespace) -> RetinaNet:
     """The same detector in this package."""
     model = from_torchvision(theirs.state_dict(), bn_eps=1e-5)
+    if not options.plain:
+        quicken(model)
     return model.to(options.device, memory_format=getattr(torch, options.our_layout))
 
 
@@ -120,7 +122,8 @@ def training_case(
 def inference(options: argparse.Namespace) -> Iterator[Case]:
     """Images to detections."""
     theirs = torchvisions(options).eval()
-    ours = for_inference(ours_of(theirs, options))
+    ours = ours_of(theirs, options)
+    ours = ours if options.plain else for_inference(ours)
     if options.compile:  # the network; how many boxes remain depends on values
         ours.predict = torch.compile(ours.predict)
     run_theirs = maybe_compiled(theirs, options)

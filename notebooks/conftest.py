@@ -5,7 +5,9 @@ import os
 
 def pytest_configure(config):
     config.option.nbval_current_env = True  # the kernel of the Python that runs pytest
-    config.option.nbval_cell_timeout = 1200  # seconds, for busy machines too; else a dead kernel hangs 2000
+    config.option.nbval_cell_timeout = (
+        1200  # seconds, for busy machines too; else a dead kernel hangs 2000
+    )
     # threads that wait actively can make a training many times slower where a core is taken
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.pop("MPLBACKEND", None)  # with "Agg" no figure would come out
