@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch.nn as nn
 from torch import Tensor
 
+LEAST_EPS = 1e-30  # as good as 0, which some versions of PyTorch refuse
+
 
 class BasicBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut: the block of ResNet-18 and -34.
@@ -95,8 +97,7 @@ class ResNet(nn.Module):
         block: `BasicBlock` or `Bottleneck`.
         layers: blocks in each of the four stages, e.g. [3, 4, 6, 3] for ResNet-50.
         bn_eps: what batch norm adds to the variance before it takes the root; torchvision's v1
-            COCO weights were trained with 0. With 0, batch norm has to stay frozen: PyTorch
-            refuses to train it.
+            COCO weights were trained with 0, which is for batch norm that stays frozen.
 
     Shapes, for an image of H×W (e = 1 for BasicBlock, 4 for Bottleneck):
         in  [B, 3, H, W]
@@ -133,7 +134,7 @@ class ResNet(nn.Module):
         self.layer4 = self._make_layer(block, 512, layers[3], stride=2)
         self.out_channels = [planes * block.expansion for planes in (128, 256, 512)]
         for norm in self.batch_norms():
-            norm.eps = bn_eps
+            norm.eps = max(bn_eps, LEAST_EPS)
 
     def _make_layer(
         self, block: type[BasicBlock | Bottleneck], planes: int, blocks: int, stride: int = 1
