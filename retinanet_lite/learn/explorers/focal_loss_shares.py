@@ -12,7 +12,7 @@ from ..figures import NEGATIVE, OBJECT, POSITIVE, add_shares
 from .widget import explore, panels, powers_in_words, slider
 
 EASY = 0.1  # a negative entry is easy when its probability is below
-BINS = 2000  # two million entries take too long for a slider; entries of like logits go together
+WIDTH = 0.01  # of a bin of logits; two million entries take too long for a slider
 
 Entries = tuple[Tensor, Tensor, Tensor]
 
@@ -28,11 +28,11 @@ def bin_by_logit(logits: Tensor, targets: Tensor) -> Entries:
         how many not: [b] each, float64
     """
     logits = logits.double()
-    low, high = logits.min(), logits.max()
-    bins = ((logits - low) / (high - low).clamp(min=1e-9) * (BINS - 1)).long()
-    sums = torch.bincount(bins, logits, BINS)
-    counts = torch.bincount(bins, minlength=BINS)
-    positive = torch.bincount(bins, targets.double(), BINS)
+    bins = ((logits - math.log(EASY / (1 - EASY))) / WIDTH).floor().long()  # none has both kinds
+    bins -= bins.min()
+    sums = torch.bincount(bins, logits)
+    counts = torch.bincount(bins)
+    positive = torch.bincount(bins, targets.double())
     used = counts > 0
     return (sums[used] / counts[used], positive[used], (counts - positive)[used])
 
@@ -97,17 +97,20 @@ def show_focal_loss(
         "easy negative": "Easy negatives",
     }
     return " ".join(
-        f"{name}: {weights['entries'][part]:,.0f}, which make {in_words(shares['loss'][part])} of "
-        f"the loss and {in_words(shares['gradient'][part])} of the gradient."
+        f"{name}: about {float(format(weights['entries'][part], '.1e')):,.0f}, which make "
+        f"{in_words(shares['loss'][part])} of the loss and {in_words(shares['gradient'][part])} of "
+        "the gradient."
         for part, name in names.items()
         if weights["entries"][part]
     )
 
 
 def in_words(share: float) -> str:
-    if 0.01 <= share <= 0.99:
-        return f"{share:.0%}"
-    return "under 1%" if share < 0.5 else "over 99%"
+    """Roughly, so that another processor's rounding says the same."""
+    if not 0.01 <= share <= 0.99:
+        return "under 1%" if share < 0.5 else "over 99%"
+    step = 0.05 if 0.1 <= share <= 0.9 else 0.01
+    return f"{round(share / step) * step:.0%}"
 
 
 def explore_focal_loss(entries: Entries) -> VBox:
