@@ -240,5 +240,5 @@ def test_a_model_saves_no_anchors():
     ],
 )
 def test_impossible_anchors_are_refused(arguments):
-    with pytest.raises(ValueError, match="must be positive numbers"):
+    with pytest.raises(ValueError, match="must be positive"):
         Anchors(**arguments)

@@ -75,5 +75,5 @@ def test_an_impossible_prior_is_refused(make_tiny, prior):
 
 @pytest.mark.parametrize("num_classes", [0, -3])
 def test_a_model_needs_a_class(make_tiny, num_classes):
-    with pytest.raises(ValueError, match="num_classes must be 1 or more, without background"):
+    with pytest.raises(ValueError, match="num_classes must be 1 or more, no background"):
         make_tiny(num_classes)

@@ -53,10 +53,7 @@ def make_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     for name, (command, summary) in COMMANDS.items():
         sub = subparsers.add_parser(
-            name,
-            help=summary,
-            description=command.run.__doc__,
-            formatter_class=HelpFormatter,
+            name, help=summary, description=command.run.__doc__, formatter_class=HelpFormatter
         )
         command.add_options(sub)
         sub.set_defaults(run=command.run)

@@ -59,10 +59,7 @@ def add_network(
 
 def add_anchors(group: argparse._ActionsContainer) -> None:
     group.add_argument(
-        "--anchor-size",
-        type=float,
-        default=NETWORK["anchor_size"],
-        help="base size in strides",
+        "--anchor-size", type=float, default=NETWORK["anchor_size"], help="base size in strides"
     )
     group.add_argument(
         "--anchor-ratios",

@@ -25,10 +25,6 @@ def run(options: argparse.Namespace) -> None:
     """Print the shape of every tensor and the parameters of every stage."""
     block, layers = BACKBONES[options.backbone]
     model = RetinaNet(
-        options.classes,
-        block,
-        layers,
-        feature_size=options.features,
-        anchors=make_anchors(options),
+        options.classes, block, layers, feature_size=options.features, anchors=make_anchors(options)
     )
     print(trace(model, *options.image, options.batch_size))

@@ -8,14 +8,7 @@ from xml.etree import ElementTree
 
 from torchvision.datasets import VOCDetection
 
-from .folder import (
-    DetectionFolder,
-    Problem,
-    WrittenImage,
-    WrittenObject,
-    as_dict,
-    as_number,
-)
+from .folder import DetectionFolder, Problem, WrittenImage, WrittenObject, as_dict, as_number
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp")
 

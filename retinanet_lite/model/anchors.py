@@ -47,9 +47,8 @@ class Anchors(nn.Module):
         super().__init__()
         if not (levels and ratios and scales) or min(*ratios, *scales, size) <= 0:
             raise ValueError(
-                f"ratios, scales and size must be positive numbers, and there must be at least "
-                f"one level, ratio and scale; got levels={levels}, ratios={ratios}, "
-                f"scales={scales}, size={size}"
+                f"ratios, scales and size must be positive, and there must be at least one level; "
+                f"got levels={levels}, ratios={ratios}, scales={scales}, size={size}"
             )
         self.levels = tuple(levels)
         self.ratios = tuple(ratios)
@@ -68,11 +67,7 @@ class Anchors(nn.Module):
 
     @property
     def multiple(self) -> int:
-        """`RetinaNet.fill_up` makes the sides of images multiples of this, in pixels.
-
-        With `floor_strides` anchors fit the cells only as far as the sides divide; 32 is what
-        torchvision fills up to. Without, any side will do: 1.
-        """
+        """Of what the sides of images should be multiples: torchvision's 32 for its strides."""
         return 32 if self.floor_strides else 1
 
     def filled_up(self, height: int, width: int) -> tuple[int, int]:
@@ -104,10 +99,7 @@ class Anchors(nn.Module):
 
 
 def anchors_around_zero(
-    base_size: float,
-    ratios: tuple[float, ...],
-    scales: tuple[float, ...],
-    rounded: bool = False,
+    base_size: float, ratios: tuple[float, ...], scales: tuple[float, ...], rounded: bool = False
 ) -> Tensor:
     """The anchors of one cell, around (0, 0): [len(ratios) · len(scales), 4] in pixels.
 

@@ -27,11 +27,7 @@ class BasicBlock(nn.Module):
     expansion = 1
 
     def __init__(
-        self,
-        inplanes: int,
-        planes: int,
-        stride: int = 1,
-        downsample: nn.Module | None = None,
+        self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inplanes, planes, 3, stride=stride, padding=1, bias=False)
@@ -54,11 +50,7 @@ class Bottleneck(nn.Module):
     The stride sits on the 3×3 convolution, as in torchvision ("ResNet v1.5"); the paper puts it
     on the first 1×1.
 
-    Args:
-        inplanes: channels that come in.
-        planes: channels of the 3×3 convolution; the output has 4 · planes.
-        stride: 1 keeps the size, 2 halves it (rounded up).
-        downsample: what brings the shortcut to the output's shape, where the shapes differ.
+    Args: as of `BasicBlock`; planes are the channels of the 3×3 convolution.
 
     Shapes: in [B, inplanes, H, W], out [B, 4 · planes, H / stride, W / stride], rounded up.
     """
@@ -66,11 +58,7 @@ class Bottleneck(nn.Module):
     expansion = 4
 
     def __init__(
-        self,
-        inplanes: int,
-        planes: int,
-        stride: int = 1,
-        downsample: nn.Module | None = None,
+        self, inplanes: int, planes: int, stride: int = 1, downsample: nn.Module | None = None
     ) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inplanes, planes, 1, bias=False)
@@ -106,18 +94,14 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self,
-        block: type[BasicBlock | Bottleneck],
-        layers: Sequence[int],
-        bn_eps: float = 1e-5,
+        self, block: type[BasicBlock | Bottleneck], layers: Sequence[int], bn_eps: float = 1e-5
     ) -> None:
         super().__init__()
         if block not in (BasicBlock, Bottleneck):
             raise ValueError(f"block must be BasicBlock or Bottleneck, not {block!r}")
         if len(layers) != 4 or min(layers) < 1:
             raise ValueError(
-                f"layers must say how many blocks each of the four stages has, at least one, "
-                f"e.g. [3, 4, 6, 3] for ResNet-50; got {layers!r}"
+                f"layers are of four stages, at least 1, e.g. [3, 4, 6, 3]; got {layers!r}"
             )
         self.block = block
         self.layers = tuple(layers)
@@ -158,7 +142,7 @@ class ResNet(nn.Module):
     def freeze_bn(self, frozen: bool = True) -> None:
         """Batch norm keeps its statistics, scale and shift; `train()` does not undo it.
 
-        A detector's batch is too small for good statistics. `freeze_bn(False)` lets them learn.
+        A detector's batch is too small for good ones. `freeze_bn(False)` lets them learn.
         """
         self.bn_frozen = frozen
         for norm in self.batch_norms():

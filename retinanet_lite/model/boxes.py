@@ -52,9 +52,7 @@ class BBoxTransform(nn.Module):
         size = anchor_size * torch.exp(scale.clamp(max=self.max_log_scale))
         return torch.cat([centre - size / 2, centre + size / 2], dim=-1)
 
-    def forward(self, anchors: Tensor, deltas: Tensor) -> Tensor:
-        """The same as `decode`, as the original's `regressBoxes` is called."""
-        return self.decode(anchors, deltas)
+    forward = decode  # as the original's `regressBoxes` is called
 
 
 class ClipBoxes(nn.Module):

@@ -65,29 +65,17 @@ class Detection(nn.Module):
         Returns:
             for each image {"boxes": [n, 4] in pixels, "scores": [n], "labels": [n] int64}
         """
-        classification, regression = classification.to(anchors), regression.to(anchors)
-        return [
-            self.of_image(logits, deltas, anchors, level_counts, size)
-            for logits, deltas in zip(classification, regression, strict=True)
-        ]
-
-    def of_image(
-        self,
-        logits: Tensor,
-        deltas: Tensor,
-        anchors: Tensor,
-        level_counts: Sequence[int],
-        size: Sequence[int] | Tensor,
-    ) -> dict[str, Tensor]:
-        """The detections of one image: logits [N, K], deltas [N, 4]."""
-        row, labels, scores = self.candidates(logits, level_counts)  # [n] each
-        boxes = self.box_transform.decode(anchors[row], deltas[row])  # [n, 4]
-        boxes = self.clip_boxes(boxes, size)
-        if not self.keep_empty:  # a box moved off the image has no area left
-            kept = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-            boxes, labels, scores = boxes[kept], labels[kept], scores[kept]
-        best = batched_nms(boxes, scores, labels, self.nms_threshold)[: self.max_detections]
-        return {"boxes": boxes[best], "scores": scores[best], "labels": labels[best]}
+        found = []
+        for logits, deltas in zip(classification.to(anchors), regression.to(anchors), strict=True):
+            row, labels, scores = self.candidates(logits, level_counts)  # [n] each
+            boxes = self.box_transform.decode(anchors[row], deltas[row])  # [n, 4]
+            boxes = self.clip_boxes(boxes, size)
+            if not self.keep_empty:  # a box moved off the image has no area left
+                kept = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+                boxes, labels, scores = boxes[kept], labels[kept], scores[kept]
+            best = batched_nms(boxes, scores, labels, self.nms_threshold)[: self.max_detections]
+            found.append({"boxes": boxes[best], "scores": scores[best], "labels": labels[best]})
+        return found
 
     def candidates(
         self, logits: Tensor, level_counts: Sequence[int]

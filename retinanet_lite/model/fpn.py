@@ -23,12 +23,7 @@ class PyramidFeatures(nn.Module):
     """
 
     def __init__(
-        self,
-        C3_size: int,
-        C4_size: int,
-        C5_size: int,
-        feature_size: int = 256,
-        p6_from: str = "C5",
+        self, C3_size: int, C4_size: int, C5_size: int, feature_size: int = 256, p6_from: str = "C5"
     ) -> None:
         super().__init__()
         p6_sizes = {"C5": C5_size, "P5": feature_size}

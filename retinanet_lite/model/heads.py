@@ -26,8 +26,7 @@ class _Head(nn.Module):
         super().__init__()
         if norm_groups is not None and (norm_groups < 1 or feature_size % norm_groups):
             raise ValueError(
-                f"norm_groups must be None, or divide the {feature_size} channels into equal "
-                f"groups; got {norm_groups}"
+                f"norm_groups must be None, or divide {feature_size} channels; got {norm_groups}"
             )
         self.values = values
         self.norm_groups = norm_groups
@@ -84,12 +83,7 @@ class ClassificationModel(_Head):
 
     Logits, not probabilities: the loss is exact on them, where a sigmoid would round to 0 or 1.
 
-    Args:
-        in_channels: channels of the pyramid's levels.
-        num_anchors: anchors a cell.
-        num_classes: K, the classes of objects.
-        feature_size: channels inside the head.
-        norm_groups: as in `RegressionModel`.
+    Args: as of `RegressionModel`; num_classes are K, those of objects.
 
     Shapes: in [B, in_channels, h, w], out [B, h·w·num_anchors, K], rows as in `RegressionModel`.
     """

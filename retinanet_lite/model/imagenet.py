@@ -22,33 +22,26 @@ def load_imagenet(backbone: ResNet, name: str = "IMAGENET1K_V1") -> None:
         ValueError: if torchvision has no such weights for this backbone.
         ConnectionError: if they can't be downloaded, or are damaged.
     """
-    resnets = {resnet: name for name, resnet in RESNETS.items()}
-    shape = backbone.block, backbone.layers
-    if shape not in resnets:
+    resnets = {shape: resnet for resnet, shape in RESNETS.items()}
+    resnet = resnets.get((backbone.block, backbone.layers))
+    if resnet is None:
         raise ValueError(
             f"torchvision has ImageNet weights for {', '.join(RESNETS)}; there are none for "
             f"{backbone.block.__name__} with layers {list(backbone.layers)}. Take one of these, or "
             f"train from random weights."
         )
-    choices = get_model_weights(resnets[shape])
-    if name not in choices.__members__:
+    choices = get_model_weights(resnet).__members__
+    if name not in choices:
         raise ValueError(
-            f"torchvision's weights for {resnets[shape]} are {', '.join(choices.__members__)}; "
-            f"got {name!r}"
+            f"torchvision's weights for {resnet} are {', '.join(choices)}; got {name!r}"
         )
-    what = f"the ImageNet weights of {resnets[shape]}"
-    found, wanted = (
-        download(choices[name], what, "train from random weights"),
-        backbone.state_dict(),
-    )
+    what = f"the ImageNet weights of {resnet}"
+    found = download(choices[name], what, "train from random weights")
+    shapes = {key: value.shape for key, value in backbone.state_dict().items()}
     # the classifier of the thousand classes is not part of a backbone
-    state = {key: found[key] for key in wanted if isinstance(found, dict) and key in found}
-    if {k: getattr(v, "shape", None) for k, v in state.items()} != {
-        k: v.shape for k, v in wanted.items()
-    }:
-        raise ValueError(
-            f"the file of {what} holds something else. Fetch {choices[name].url} anew."
-        )
+    state = {key: found[key] for key in shapes if key in found}
+    if {key: value.shape for key, value in state.items()} != shapes:
+        raise ValueError(f"the file of {what} holds others. Fetch {choices[name].url} anew.")
     backbone.load_state_dict(state)
     backbone.freeze_bn()
 
@@ -56,7 +49,7 @@ def load_imagenet(backbone: ResNet, name: str = "IMAGENET1K_V1") -> None:
 def download(weights: WeightsEnum, what: str, instead: str) -> dict[str, Tensor]:
     """The parameters of published weights, from PyTorch's folder or from their address."""
     try:
-        return weights.get_state_dict(progress=False, check_hash=True, weights_only=True)
+        return dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
     except Exception as error:  # a damaged file fails in a dozen ways, with a page of advice each
         why = "could not be downloaded" if isinstance(error, OSError) else "are damaged"
         first_line = (str(error).splitlines() or [""])[0] or type(error).__name__

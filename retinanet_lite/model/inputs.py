@@ -34,8 +34,8 @@ def check_images(images: Tensor) -> None:
     finite = images.isfinite().flatten(1).all(dim=1)
     if not finite.all():
         raise ValueError(
-            f"images[{first(~finite)}] holds NaN or infinite values. Look for a division by "
-            f"zero where it was normalised, or an unreadable file."
+            f"images[{finite.tolist().index(False)}] holds NaN or infinite values. Look for a "
+            f"division by zero where it was normalised, or an unreadable file."
         )
 
 
@@ -63,13 +63,11 @@ def check_annotations(annotations: Tensor, batch_size: int, num_classes: int) ->
     boxes, classes = annotations[..., :4], annotations[..., 4]
 
     def complain(wrong: Tensor, what: str) -> None:
-        wrong = wrong & ~padding
-        if wrong.any():
-            image, row = first(wrong)
-            values = [f"{value:g}" for value in annotations[image, row].tolist()]
+        for image, row in (wrong & ~padding).nonzero().tolist()[:1]:
+            *box, label = (f"{value:g}" for value in annotations[image, row].tolist())
             raise ValueError(
-                f"annotations[{image}, {row}] is the box ({', '.join(values[:4])}) of class "
-                f"{values[4]}: {what}"
+                f"annotations[{image}, {row}] is the box ({', '.join(box)}) of class {label}: "
+                f"{what}"
             )
 
     complain(
@@ -87,9 +85,3 @@ def check_annotations(annotations: Tensor, batch_size: int, num_classes: int) ->
         f"class ids are whole numbers from 0 to {num_classes - 1}, for num_classes="
         f"{num_classes}. If yours start at 1, subtract 1; the background has no id.",
     )
-
-
-def first(mask: Tensor) -> int | tuple[int, ...]:
-    """Where a mask is true first: its index, or a tuple of them for several dimensions."""
-    index = torch.nonzero(mask)[0].tolist()
-    return index[0] if len(index) == 1 else tuple(index)

@@ -85,11 +85,8 @@ class FocalLoss(nn.Module):
             ):
                 objects = rows[rows[:, 4] >= 0]  # [M, 5], without the rows of −1
                 losses.append(self.of_image(logits, deltas, anchors, objects))
-        classification_losses, regression_losses = zip(*losses, strict=True)
-        return {
-            "classification": torch.stack(classification_losses).mean(),
-            "regression": torch.stack(regression_losses).mean(),
-        }
+        of_classes, of_boxes = (torch.stack(each).mean() for each in zip(*losses, strict=True))
+        return {"classification": of_classes, "regression": of_boxes}
 
     def of_image(
         self, logits: Tensor, deltas: Tensor, anchors: Tensor, objects: Tensor

@@ -71,25 +71,21 @@ class RetinaNet(nn.Module):
     ) -> None:
         super().__init__()
         if num_classes < 1:
-            raise ValueError(
-                f"num_classes must be 1 or more, without background; got {num_classes}"
-            )
+            raise ValueError(f"num_classes must be 1 or more, no background; got {num_classes}")
         self.num_classes = num_classes
         self.backbone = ResNet(block, layers, bn_eps)
         self.fpn = PyramidFeatures(*self.backbone.out_channels, feature_size, p6_from)
         self.anchors = anchors or Anchors()
         if self.anchors.levels != (3, 4, 5, 6, 7):
             raise ValueError(
-                f"the pyramid has levels 3 to 7, so the anchors need the same; "
-                f"got Anchors(levels={self.anchors.levels})"
+                f"anchors must have the levels 3 to 7; got Anchors(levels={self.anchors.levels})"
             )
         num_anchors = self.anchors.num_anchors
         # classification and regression share their form, not their parameters
-        self.regression_model = RegressionModel(
-            feature_size, num_anchors, feature_size, norm_groups
-        )
+        form = {"feature_size": feature_size, "norm_groups": norm_groups}
+        self.regression_model = RegressionModel(feature_size, num_anchors, **form)
         self.classification_model = ClassificationModel(
-            feature_size, num_anchors, num_classes, feature_size, norm_groups
+            feature_size, num_anchors, num_classes, **form
         )
         self.focal_loss = focal_loss or FocalLoss()
         self.detection = detection or Detection()
@@ -104,14 +100,13 @@ class RetinaNet(nn.Module):
 
     @torch.no_grad()
     def initialize(self, prior: float = 0.01) -> None:
-        """The original's initialisation: He for every convolution, the prior for the classes.
+        """The original's: He's for every convolution, and the prior for the classes.
 
-        A convolution's weights are Gaussian with deviation √(2 / (k² · out_channels)); its own
-        comment and the paper name a fixed deviation of 0.01 for the new ones. Biases are 0, but
-        the class logits start at −log((1 − π) / π), whose sigmoid is π. The weights of both output
-        convolutions are 0 in the original, so that step 1 teaches nothing below them; here
-        they are as good as 0, and every parameter has a gradient from step 1 on. (Not under float16
-        autocast, where they round to 0; bfloat16 keeps them.)
+        A convolution's weights are Gaussian with deviation √(2 / (k² · out_channels)); the paper
+        names a fixed 0.01 for the new ones. Biases are 0, but the class logits start at
+        −log((1 − π) / π), whose sigmoid is π. The weights of both output convolutions are 0 in the
+        original, so that step 1 teaches nothing below them; here they are as good as 0, and all
+        learn from step 1 on. (Not under float16 autocast, where they round to 0.)
         """
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -130,8 +125,8 @@ class RetinaNet(nn.Module):
     def freeze(self, *parts: str) -> None:
         """These parts do not learn, also after `train()`; those of an earlier call do again.
 
-        Their parameters keep their values, and so do the statistics of their batch norm. Batch norm
-        that `freeze_bn` has frozen stays so. `freeze()` leaves no part frozen.
+        Statistics of their batch norm stay as well, and so does what `freeze_bn` has frozen.
+        `freeze()` leaves no part frozen.
 
         Args:
             parts: names of modules, such as "backbone.conv1", "backbone.layer1", "fpn".
@@ -139,11 +134,7 @@ class RetinaNet(nn.Module):
         Raises:
             ValueError: if there is no such part.
         """
-        modules = {
-            name: module
-            for name, module in self.named_modules()
-            if name and list(module.parameters())
-        }
+        modules = {n: module for n, module in self.named_modules() if n and [*module.parameters()]}
         if unknown := [part for part in parts if part not in modules]:
             large = [name for name in modules if name.count(".") == name.startswith("backbone.")]
             raise ValueError(
@@ -184,20 +175,17 @@ class RetinaNet(nn.Module):
         # shapes for ResNet-50, 20 classes and images [2, 3, 640, 832]
         features = self.backbone(images)  # C3 [2, 512, 80, 104] … C5 [2, 2048, 20, 26]
         features = self.fpn(features)  # P3 [2, 256, 80, 104] … P7 [2, 256, 5, 7]
-        regression = torch.cat([self.regression_model(p) for p in features], dim=1)
-        # [2, 99765, 4]
-        classification = torch.cat([self.classification_model(p) for p in features], dim=1)
-        # [2, 99765, 20]
-        return Prediction(classification, regression, self.anchors(images.shape[-2:]))
+        deltas = torch.cat([self.regression_model(p) for p in features], dim=1)  # [2, 99765, 4]
+        logits = torch.cat(
+            [self.classification_model(p) for p in features], dim=1
+        )  # [2, 99765, 20]
+        return Prediction(logits, deltas, self.anchors(images.shape[-2:]))
 
     def fill_up(self, images: Tensor) -> Tensor:
-        """Images filled up with 0, the mean colour, to sides that `anchors.multiple` divides.
-
-        What stands on images of another size is right as well; but where anchors are torchvision's,
-        torchvision would have filled the images up.
-        """
-        (h, w), (height, width) = images.shape[-2:], self.anchors.filled_up(*images.shape[-2:])
-        return images if (h, w) == (height, width) else F.pad(images, (0, width - w, 0, height - h))
+        """Images filled up with 0, the mean colour, to sides that `anchors.multiple` divides."""
+        h, w = images.shape[-2:]
+        height, width = self.anchors.filled_up(h, w)
+        return F.pad(images, (0, width - w, 0, height - h))
 
     def forward(
         self, images: Tensor, annotations: Tensor | None = None

@@ -107,11 +107,7 @@ def due(step: int, every: int, last: int) -> bool:
 
 
 def make_loader(
-    stream: Stream,
-    recipe: Recipe,
-    first_step: int,
-    workers: int,
-    pin_memory: bool,
+    stream: Stream, recipe: Recipe, first_step: int, workers: int, pin_memory: bool
 ) -> DataLoader:
     """The batches of this process, from a step on."""
     if recipe.batch_size % world_size():

@@ -24,13 +24,7 @@ from .recipe import Recipe
 RUN = Path("runs/shapes")
 RECIPE = Recipe(steps=3000, batch_size=4, evaluate_every=10**9, save_every=50)
 # smaller and quicker than the images that it is made for, with objects of all their sizes
-SCENES = {
-    "height": 384,
-    "width": 480,
-    "num_objects": (3, 9),
-    "smallest": 22.0,
-    "largest": 400.0,
-}
+SCENES = {"height": 384, "width": 480, "num_objects": (3, 9), "smallest": 22.0, "largest": 400.0}
 
 
 def main() -> None:

@@ -18,15 +18,7 @@ from ..model.imagenet import download
 from ..model.losses import FocalLoss
 from ..model.retinanet import RetinaNet
 from .detector_file import architecture
-from .parameters import (
-    HEADS,
-    STAGES,
-    Source,
-    has_counters,
-    load_parameters,
-    read_state,
-    their_name,
-)
+from .parameters import HEADS, STAGES, Source, has_counters, load_parameters, read_state, their_name
 
 NAMES = {
     **{f"backbone.{stage}": f"backbone.body.{stage}" for stage in STAGES},
