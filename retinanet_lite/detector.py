@@ -9,17 +9,13 @@ from torch import Tensor
 from torchvision.utils import draw_bounding_boxes
 
 from .data.batches import to_batch
-from .data.transforms import as_tv_tensors, resize
+from .data.scaling import NOTHING, Item, of_one_size, to_original
+from .data.transforms import resize
 from .fast import quicken, unquicken
-from .model.boxes import ClipBoxes
-from .model.inputs import SMALLEST_SIDE
 from .model.retinanet import Prediction, RetinaNet
 from .zoo import SHAPES, keep_classes
-from .zoo.detector_file import architecture, build, read, write_atomically
+from .zoo.detector_file import architecture, read_detector, write_detector
 from .zoo.torchvision_retinanet import COCO, COCO_SIZE, coco_categories, load_coco, real_labels
-
-Item = tuple[Tensor, dict]  # an image [3, H, W] and its {"boxes": [M, 4], "labels": [M]}
-NOTHING = {"boxes": torch.empty(0, 4), "labels": torch.empty(0, dtype=torch.int64)}
 
 
 @dataclass
@@ -94,7 +90,8 @@ class Detector:
 
     def stream(self, images: Iterable[Tensor], batch_size: int = 8) -> Iterator[dict[str, Tensor]]:
         """As calling the detector, but one image's detections at a time, for any number of them."""
-        for originals, scaled in self.batches(((image, NOTHING) for image in images), batch_size):
+        items = ((image, NOTHING) for image in images)
+        for originals, scaled in of_one_size(items, self.scaling, batch_size):
             batch, _ = to_batch(scaled)
             yield from self.detections(self.predict(batch), originals, batch.shape[-2:])
 
@@ -121,46 +118,6 @@ class Detector:
         )
         return [to_original(f, size, item[0]) for f, item in zip(found, originals, strict=True)]
 
-    def batches(
-        self, items: Iterable[Item], batch_size: int
-    ) -> Iterator[tuple[list[Item], list[Item]]]:
-        """Neighbours of one size together, as they came and scaled.
-
-        None is filled up for another, so that an image's detections do not depend on its batch.
-        """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be 1 or more; got {batch_size}")
-        batch, scaled = [], []
-        for image, target in items:
-            small = self.scaled(image, target)
-            if batch and (
-                len(batch) == batch_size or small[0].shape[-2:] != scaled[0][0].shape[-2:]
-            ):
-                yield batch, scaled
-                batch, scaled = [], []
-            batch.append((image, target))
-            scaled.append(small)
-        if batch:
-            yield batch, scaled
-
-    def scaled(self, image: Tensor, target: dict = NOTHING) -> Item:
-        """An image and its objects as the network sees them, but for the normalisation.
-
-        Raises:
-            ValueError: for what is no image [3, H, W], or too small a one.
-        """
-        small = as_tv_tensors(image, target)
-        if self.scaling:
-            small = self.scaling(*small)
-        height, width = small[0].shape[-2:]
-        if min(height, width) < SMALLEST_SIDE:
-            raise ValueError(
-                f"an image of {image.shape[-2]}×{image.shape[-1]} pixels comes to the network as "
-                f"{height}×{width}, and it needs {SMALLEST_SIDE}×{SMALLEST_SIDE} or more. Enlarge "
-                f"it, or choose another size."
-            )
-        return small
-
     # to look at
 
     def draw(self, image: Tensor, found: dict[str, Tensor], score: float = 0.5) -> Tensor:
@@ -183,11 +140,7 @@ class Detector:
             half: store the convolutions' weights as float16, in half the space.
             more: plain values to keep in the file beside it, for example how it was trained.
         """
-        weights = {
-            name: value.half() if half and value.dim() > 1 else value
-            for name, value in self.model.state_dict().items()
-        }
-        write_atomically(path, {"weights": weights, "about": self.about(), **more})
+        write_detector(path, self.model, self.about(), half, **more)
 
     def about(self) -> dict:
         """What `load` needs besides the weights, as plain numbers and names."""
@@ -201,26 +154,7 @@ class Detector:
         Raises:
             ValueError: if the file is missing, damaged or not a detector's.
         """
-        content = read(path)
-        try:
-            about = content["about"]
-            model = build(about)
-            model.load_state_dict(content["weights"])
-            return cls(model.eval(), about["classes"], about["size"], plain)
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise ValueError(
-                f"{path} holds no detector. Name a file that Detector.save or training wrote, "
-                f"such as best.pt."
-            ) from error
+        return cls(*read_detector(path), plain)
 
 
 coco_detector = Detector.pretrained
-
-
-def to_original(found: dict[str, Tensor], size: Sequence[int], image: Tensor) -> dict[str, Tensor]:
-    """Detections in pixels of the scaled size → in those of the image [3, H, W], on the CPU."""
-    found = {name: value.cpu() for name, value in found.items()}
-    (height, width), (h, w) = image.shape[-2:], size
-    boxes = found["boxes"] * torch.tensor([width / w, height / h, width / w, height / h])
-    found["boxes"] = ClipBoxes()(boxes, image)  # rounding may carry one past the border
-    return found

@@ -12,6 +12,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from ..data.drawing import walkthrough_scene
 from ..data.images import read_image
+from ..data.scaling import NOTHING, scaled
 from ..detector import Detector
 from ..zoo import SHAPES
 from .options import DETECTOR_HELP, add_running, open_detector
@@ -74,7 +75,7 @@ def read_images(
     for path in paths:
         try:
             image = read_image(path)
-            detector.scaled(image)
+            scaled(image, NOTHING, detector.scaling)
         except ValueError as error:
             print(f"{path}: {error}", file=sys.stderr)
             broken.append(path)

@@ -10,6 +10,8 @@ from torchvision.transforms import InterpolationMode, v2
 
 from .batches import MEAN, without_crowds
 
+SMALLEST_SIDE = 32  # pixels: what the network takes at least
+
 
 def resize(size: tuple[int, int]) -> v2.Transform:
     """Scale an image, its shape kept, until its shorter side has `size[0]` pixels.
@@ -18,7 +20,7 @@ def resize(size: tuple[int, int]) -> v2.Transform:
     torchvision's detectors use (800, 1333), the original (608, 1024).
     """
     shorter, longer = size
-    if not 32 <= shorter <= longer:
+    if not SMALLEST_SIDE <= shorter <= longer:
         raise ValueError(
             f"size is (shorter side, longest side) in pixels, from (32, 32) on; got {tuple(size)}"
         )

@@ -5,6 +5,7 @@ from torch.utils.data import Dataset
 
 from ..data.batches import to_batch
 from ..data.images import readable
+from ..data.scaling import of_one_size
 from ..detector import Detector
 from ..devices import gather, rank, world_size
 from ..progress import progress_bar
@@ -50,7 +51,7 @@ def look(
     rows = range(rank(), len(dataset), world_size())
     mine = readable(dataset, progress_bar(rows, len(rows), "measuring", progress))
     detections, targets, losses = [], [], []
-    for originals, scaled in detector.batches(mine, batch_size):
+    for originals, scaled in of_one_size(mine, detector.scaling, batch_size):
         images, annotations = to_batch(scaled)
         prediction = detector.predict(images)
         detections += detector.detections(prediction, originals, images.shape[-2:])

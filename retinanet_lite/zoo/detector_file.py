@@ -2,11 +2,9 @@
 
 import inspect
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn as nn
 from torch import Tensor
 
@@ -16,6 +14,7 @@ from ..model.boxes import BBoxTransform
 from ..model.detection import Detection
 from ..model.losses import FocalLoss
 from ..model.retinanet import RetinaNet
+from .files import read_file, write_atomically
 
 BLOCKS = {"BasicBlock": BasicBlock, "Bottleneck": Bottleneck}
 NETWORK = (  # arguments of `RetinaNet` that are kept as they are
@@ -84,32 +83,44 @@ def plain(value: Any) -> Any:
     return list(map(plain, value)) if isinstance(value, tuple | list) else value
 
 
-def write_atomically(path: str | os.PathLike, content: dict) -> None:
-    """Save so that at any moment the file is the old one or the new one, whole."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+def write_detector(
+    path: str | os.PathLike, model: RetinaNet, about: dict, half: bool = False, **more
+) -> None:
+    """Write a model's weights, what it is about and plain values; `Detector.save` says which."""
+    weights = {
+        name: value.half() if half and value.dim() > 1 else value
+        for name, value in model.state_dict().items()
+    }
+    write_atomically(path, {"weights": weights, "about": about, **more})
+
+
+def read_detector(
+    path: str | os.PathLike,
+) -> tuple[RetinaNet, list[str], list[int] | None]:
+    """The model in a file, in eval mode, its classes and its size, see `Detector`.
+
+    Raises:
+        ValueError: if the file is missing, damaged or not a detector's.
+    """
+    content = read(path)
+    try:
+        model = build(content["about"])
+        model.load_state_dict(content["weights"])
+        return model.eval(), content["about"]["classes"], content["about"]["size"]
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise ValueError(
+            f"{path} holds no detector. Name a file that Detector.save or training wrote, such as "
+            f"best.pt."
+        ) from error
 
 
 def read(path: str | os.PathLike) -> dict:
-    """The content of a file that `write_atomically` wrote. Nothing in it is run.
+    """The content of a file that `write_atomically` wrote.
 
     Raises:
         ValueError: if the file is missing, damaged or of another kind.
     """
-    if not Path(path).is_file():
-        raise ValueError(f"there is no file {path}")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # other files fail in a dozen ways, each with a page of advice
-        raise ValueError(
-            f"{path} can't be read: it is damaged, or no file that Detector.save or training wrote"
-        ) from error
+    content = read_file(path)
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a {type(content).__name__} and no detector")
     return content

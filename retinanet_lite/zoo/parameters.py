@@ -1,16 +1,14 @@
 """Parameters of others: read from a file, and put into a model by the names they have there."""
 
-import argparse
 import os
-import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..model.backbone import BasicBlock, Bottleneck
 from ..model.retinanet import RetinaNet
+from .files import read_file
 
 STAGES = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 HEADS = ("classification", "regression")
@@ -161,25 +159,3 @@ def is_plain(value: object) -> bool:
         and value.layout == torch.strided
         and not (value.is_meta or value.is_quantized or value.is_nested)
     )
-
-
-def read_file(path: str | os.PathLike) -> object:
-    """What is in a file; nothing in it is run.
-
-    Beside tensors it may hold an `argparse.Namespace`, which is no more than values by name:
-    torchvision's own training keeps its options so.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"there is no file {path}")
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # files fail in a dozen ways, each with a page of advice
-        cause = "it is damaged, or no file that PyTorch wrote. Fetch it anew."
-        if refused := re.search(r"GLOBAL ((?:[A-Za-z_]\w*\.)+[A-Za-z_]\w*) was not", str(error)):
-            cause = (
-                f"it holds a {refused[1]}, perhaps a whole pickled model, and loading that could "
-                f"run anything. Where you trust it and have its code, save the parameters alone, "
-                f'torch.save(torch.load("{path}", weights_only=False).state_dict(), "state.pt").'
-            )
-        raise ValueError(f"{path} can't be read: {cause}") from error
