@@ -4,33 +4,36 @@ import argparse
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 from torch._dynamo.utils import counters
-from work import Case, by, ours_of, torchvisions, training_case
+from work import Case, by, names_of_sides, sides, training_case
 
 AT_LEAST = 3  # turns that count, if as many are asked for
 
 
 def alternate(
-    works: Sequence[Callable[[], object]], options: argparse.Namespace
-) -> tuple[list[float], int]:
+    works: dict[str, Callable[[], object]], options: argparse.Namespace
+) -> tuple[dict[str, float], int]:
     """Median seconds of each piece of work, taking turns, and how many turns count.
 
     The first turns only warm up. Then there are as many as asked for, or as the time allows.
     """
     for _ in range(options.warm_up):
-        for work in works:
+        for work in works.values():
             work()
-    turns: list[list[float]] = []
+    times: dict[str, list[float]] = {name: [] for name in works}
     start = time.perf_counter()
-    while len(turns) < options.repeats and (
-        len(turns) < AT_LEAST or time.perf_counter() - start < options.seconds
+    turns = 0
+    while turns < options.repeats and (
+        turns < AT_LEAST or time.perf_counter() - start < options.seconds
     ):
-        turns.append([seconds(work, options.device) for work in works])
-    return [statistics.median(times) for times in zip(*turns, strict=True)], len(turns)
+        for name, work in works.items():
+            times[name].append(seconds(work, options.device))
+        turns += 1
+    return {name: statistics.median(taken) for name, taken in times.items()}, turns
 
 
 def seconds(work: Callable[[], object], device: str) -> float:
@@ -48,36 +51,34 @@ def seconds(work: Callable[[], object], device: str) -> float:
     return begin.elapsed_time(end) / 1000
 
 
-def compile_both(case: Case) -> tuple[bool, dict[str, str]]:
-    """Do a piece of work for the first time: whether both sides compile, and to how many graphs."""
+def compile_all(case: Case) -> tuple[bool, dict[str, str]]:
+    """Do a piece of work for the first time: whether all sides compile, and to how many graphs."""
     torch.compiler.reset()  # each shape is compiled for itself
     works, notes = True, {}
-    for whose in ("ours", "theirs"):
+    for side, work in case.works.items():
         counters.clear()
         try:
-            getattr(case, whose)()
+            work()
         except Exception as error:  # a compiler fails in many ways
             works = False
             message, *_ = str(error).strip().split("\n")
-            notes[whose] = f"fails, {type(error).__name__}: {message}"
+            notes[side] = f"fails, {type(error).__name__}: {message}"
         else:
             graphs, breaks = counters["stats"]["unique_graphs"], counters["graph_break"]
-            notes[whose] = f"{graphs} graphs, {sum(breaks.values())} breaks"
+            notes[side] = f"{graphs} graphs, {sum(breaks.values())} breaks"
     return works, notes
 
 
-def peak_memory(options: argparse.Namespace) -> tuple[str, list[float]]:
+def peak_memory(options: argparse.Namespace) -> tuple[str, dict[str, float]]:
     """GiB that a training step needs at most, each side's in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        peaks = [pool.apply(peak_of, (options, whose)) for whose in ("ours", "theirs")]
+        peaks = {side: pool.apply(peak_of, (options, side)) for side in names_of_sides(options)}
     return f"peak memory, training step, {by(options.training[-1])}", peaks
 
 
-def peak_of(options: argparse.Namespace, whose: str) -> float:
+def peak_of(options: argparse.Namespace, side: str) -> float:
     """GiB beyond those of the models, by the last of the training shapes."""
-    theirs = torchvisions(options)
-    case = training_case(options, theirs, ours_of(theirs, options), options.training[-1])
-    step = getattr(case, whose)
+    step = training_case(options, sides(options), options.training[-1]).works[side]
     if options.device == "cpu":
         before = resident("VmRSS")
         Path("/proc/self/clear_refs").write_text("5")  # what was needed to build the models

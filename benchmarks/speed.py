@@ -1,14 +1,14 @@
 """This RetinaNet beside torchvision's on the same work: medians of one process, and their ratio.
 
 Both have the same parameters and get the same images; they take turns. torchvision's runs as its
-users run it, ours as `fit` and `Detector` do: channels last, and for detection `for_inference`.
-With --their-layout channels_last torchvision's gets that, too.
+users run it, ours as `fit` and `Detector` do: quick parts, channels last, and for detection
+`for_inference`. With --their-layout channels_last torchvision's gets that, too.
 
 python benchmarks/speed.py                       # a table, build/speed.json and build/speed.png
 python benchmarks/speed.py --only loss detection --repeats 50
 python benchmarks/speed.py --training 4x480x640 --only training memory
 python benchmarks/speed.py --autocast            # both in bfloat16 where that is safe
-python benchmarks/speed.py --plain               # ours with its plain parts, not the quick ones
+python benchmarks/speed.py --plain               # a third beside them: ours with its plain parts
 python benchmarks/speed.py --compile             # both by torch.compile, one shape of each group
 python benchmarks/speed.py --profile             # where the time of a step and a detection goes
 """
@@ -21,15 +21,13 @@ from pathlib import Path
 
 import torch
 import torchvision
-from floor import show_profile
-from measure import alternate, compile_both, peak_memory
-from picture import draw
+from measure import alternate, compile_all, peak_memory
+from report import draw, show_profile
 from work import GROUPS
 
 SIZES = (320, 512, 640, 800, 1024)
 BATCHES = (1, 2, 4, 8, 16)
 WHOLE = ("training", "inference")  # the groups that run whole models
-SIDES = ("ours", "theirs")
 LAYOUTS = ("contiguous_format", "channels_last")
 
 
@@ -42,7 +40,8 @@ def main() -> None:
                 show_profile(case, options)
         return
 
-    print(f"{'':50}{'ours':>9}{'theirs':>9}     {'ratio':>7}{'images a second':>18}", flush=True)
+    plain = f"{'plain':>9}{'of plain':>9}" if options.plain else ""
+    print(f"{'':50}{'ours':>9}{'theirs':>9}     {'ratio':>7}{plain}", flush=True)
     rows, graphs = [], {}
     for group in options.only:
         if group == "memory":
@@ -51,12 +50,13 @@ def main() -> None:
             continue
         for case in GROUPS[group](options):
             if options.compile:
-                works, notes = compile_both(case)
+                works, notes = compile_all(case)
                 graphs[case.name] = notes
-                print(f"{case.name}, compiled: ours {notes['ours']}; theirs {notes['theirs']}")
+                told = "; ".join(f"{side} {note}" for side, note in notes.items())
+                print(f"{case.name}, compiled: {told}")
                 if not works:
                     continue
-            medians, repeats = alternate([case.ours, case.theirs], options)
+            medians, repeats = alternate(case.works, options)
             row = tell(group, case.name, medians, "s", case.shape)
             rows.append({**row, "repeats": repeats})
 
@@ -81,7 +81,7 @@ def parse() -> argparse.Namespace:
         "--seconds", type=float, default=15, help="after so many, three turns are enough"
     )
     parser.add_argument("--warm-up", type=int, help="turns before that")
-    parser.add_argument("--plain", action="store_true", help="ours with its plain parts")
+    parser.add_argument("--plain", action="store_true", help="ours with its plain parts, too")
     parser.add_argument("--autocast", action="store_true", help="bfloat16; slow on most CPUs")
     parser.add_argument("--compile", action="store_true", help="of whole models; takes minutes")
     parser.add_argument("--their-layout", choices=LAYOUTS, default=LAYOUTS[0])
@@ -131,17 +131,17 @@ def default_shapes(group: str, options: argparse.Namespace) -> list[tuple[int, i
 
 
 def tell(
-    group: str, name: str, values: list[float], unit: str, shape: tuple[int, ...] | None = None
+    group: str, name: str, values: dict[str, float], unit: str, shape: tuple[int, ...] | None = None
 ) -> dict:
     """Print a row of the table; gives it back as json has it."""
-    ours, theirs = values
-    row = {"group": group, "name": name, "ours": ours, "theirs": theirs, "unit": unit}
-    row["ratio"] = ours / theirs
-    text = f"{name:50}{ours:9.4f}{theirs:9.4f} {unit:4}{row['ratio']:7.2f}"
+    row = {"group": group, "name": name, **values, "unit": unit}
+    row["ratio"] = row["ours"] / row["theirs"]
+    text = f"{name:50}{row['ours']:9.4f}{row['theirs']:9.4f} {unit:4}{row['ratio']:7.2f}"
+    if "plain" in row:
+        row["of_plain"] = row["ours"] / row["plain"]
+        text += f"{row['plain']:9.4f}{row['of_plain']:9.2f}"
     if shape:
-        rates = [shape[0] / value for value in values]
-        row |= {"shape": shape, "images_per_second": dict(zip(SIDES, rates, strict=True))}
-        text += f"{rates[0]:9.2f}{rates[1]:9.2f}"
+        row |= {"shape": shape, "images_per_second": {s: shape[0] / v for s, v in values.items()}}
     print(text, flush=True)
     return row
 

@@ -1,8 +1,8 @@
 """What the benchmark times: the same work by this RetinaNet and by torchvision's.
 
-Each function makes the pieces of one group. Both models have the same parameters and get the same
-images. torchvision's runs as its users run it, ours as `fit` and `Detector` do: channels last, and
-for detection `for_inference`.
+Each function makes the pieces of one group. All models have the same parameters and get the same
+images. torchvision's runs as its users run it, ours as `fit` and `Detector` do: quick parts,
+channels last, and for detection `for_inference`. "plain" is ours as it is built.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from torchvision.ops import FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 from torchvision.transforms import v2
 
-from retinanet_lite import RetinaNet, for_inference, from_torchvision, quicken
+from retinanet_lite import for_inference, from_torchvision, quicken
 from retinanet_lite.data.batches import to_annotations, to_batch
 from retinanet_lite.data.voc import VocFolder
 from retinanet_lite.evaluation.average_precision import coco_metrics
@@ -40,11 +40,10 @@ OF_VOC = 20  # classes
 
 @dataclass(frozen=True)
 class Case:
-    """One piece of work, done by both sides."""
+    """One piece of work, done by each side: "ours", "theirs" and, if asked for, "plain"."""
 
     name: str
-    ours: Callable[[], object]
-    theirs: Callable[[], object]
+    works: dict[str, Callable[[], object]]
     shape: tuple[int, int, int] | None = None  # of the images that it takes: batch, height, width
 
 
@@ -65,12 +64,22 @@ def torchvisions(options: argparse.Namespace) -> TorchvisionRetinaNet:
     return model.to(options.device, memory_format=layout)
 
 
-def ours_of(theirs: TorchvisionRetinaNet, options: argparse.Namespace) -> RetinaNet:
-    """The same detector in this package."""
-    model = from_torchvision(theirs.state_dict(), bn_eps=1e-5)
-    if not options.plain:
-        quicken(model)
-    return model.to(options.device, memory_format=getattr(torch, options.our_layout))
+def names_of_sides(options: argparse.Namespace) -> list[str]:
+    return ["ours", "plain", "theirs"] if options.plain else ["ours", "theirs"]
+
+
+def sides(options: argparse.Namespace) -> dict[str, nn.Module]:
+    """The same detector by each side."""
+    theirs = torchvisions(options)
+    models = {
+        name: from_torchvision(theirs.state_dict(), bn_eps=1e-5)
+        for name in names_of_sides(options)[:-1]
+    }
+    quicken(models["ours"])
+    layout = getattr(torch, options.our_layout)
+    for model in models.values():
+        model.to(options.device, memory_format=layout)
+    return {**models, "theirs": theirs}
 
 
 def precision(options: argparse.Namespace) -> torch.autocast:
@@ -83,72 +92,85 @@ def maybe_compiled(model: nn.Module, options: argparse.Namespace) -> nn.Module:
 
 
 def training(options: argparse.Namespace) -> Iterator[Case]:
-    theirs = torchvisions(options)
-    ours = ours_of(theirs, options)
+    models = sides(options)
     for shape in options.training:
-        yield training_case(options, theirs, ours, shape)
+        yield training_case(options, models, shape)
 
 
 def training_case(
-    options: argparse.Namespace,
-    theirs: TorchvisionRetinaNet,
-    ours: RetinaNet,
-    shape: tuple[int, int, int],
+    options: argparse.Namespace, models: dict[str, nn.Module], shape: tuple[int, int, int]
 ) -> Case:
     """Forward, loss and backward pass; normalisation and batching included."""
     items = scenes(*shape)
     device, layout = options.device, getattr(torch, options.our_layout)
-    run_ours = maybe_compiled(ours.train(), options)
-    run_theirs = maybe_compiled(theirs.train(), options)
 
-    def step_of_ours() -> None:
-        ours.zero_grad()
+    def inputs_of_ours() -> tuple:
         images, annotations = to_batch([(image.to(device), target) for image, target in items])
-        with precision(options):
-            losses = run_ours(images.to(memory_format=layout), annotations)
-        sum(losses.values()).backward()
+        return images.to(memory_format=layout), annotations
 
-    def step_of_theirs() -> None:
-        theirs.zero_grad()
-        images = [image.to(device) for image, _ in items]
+    def inputs_of_theirs() -> tuple:
         targets = [{name: value.to(device) for name, value in t.items()} for _, t in items]
-        with precision(options):
-            losses = run_theirs(images, targets)
-        sum(losses.values()).backward()
+        return [image.to(device) for image, _ in items], targets
 
-    return Case(f"training step, {by(shape)}", step_of_ours, step_of_theirs, shape)
+    def step(model: nn.Module, inputs: Callable[[], tuple]) -> Callable[[], None]:
+        run = maybe_compiled(model.train(), options)
+
+        def go() -> None:
+            model.zero_grad()
+            arguments = inputs()
+            with precision(options):
+                losses = run(*arguments)
+            sum(losses.values()).backward()
+
+        return go
+
+    works = {
+        side: step(model, inputs_of_theirs if side == "theirs" else inputs_of_ours)
+        for side, model in models.items()
+    }
+    return Case(f"training step, {by(shape)}", works, shape)
 
 
 def inference(options: argparse.Namespace) -> Iterator[Case]:
     """Images to detections."""
-    theirs = torchvisions(options).eval()
-    ours = ours_of(theirs, options)
-    ours = ours if options.plain else for_inference(ours)
+    models = {side: model.eval() for side, model in sides(options).items()}
+    models["ours"] = for_inference(models["ours"])
     if options.compile:  # the network; how many boxes remain depends on values
-        ours.predict = torch.compile(ours.predict)
-    run_theirs = maybe_compiled(theirs, options)
+        for side in models.keys() - {"theirs"}:
+            models[side].predict = torch.compile(models[side].predict)
+    models["theirs"] = maybe_compiled(models["theirs"], options)
     for shape in options.inference:
         items = scenes(*shape)
 
         @torch.no_grad()
-        def of_ours(items=items) -> list:
+        def of_ours(model: nn.Module, items=items) -> list:
             images, _ = to_batch([(image.to(options.device), target) for image, target in items])
             with precision(options):
-                return ours(images.to(memory_format=torch.channels_last))
+                return model(images.to(memory_format=torch.channels_last))
 
         @torch.no_grad()
-        def of_theirs(items=items) -> list:
+        def of_theirs(model: nn.Module, items=items) -> list:
             with precision(options):
-                return run_theirs([image.to(options.device) for image, _ in items])
+                return model([image.to(options.device) for image, _ in items])
 
-        yield Case(f"inference, {by(shape)}", of_ours, of_theirs, shape)
+        works = by_side(models, of_ours, of_theirs)
+        yield Case(f"inference, {by(shape)}", works, shape)
+
+
+def by_side(
+    models: dict[str, nn.Module], of_ours: Callable[..., object], of_theirs: Callable[..., object]
+) -> dict[str, Callable[[], object]]:
+    """For each side its function with its model."""
+    return {
+        side: partial(of_theirs if side == "theirs" else of_ours, model)
+        for side, model in models.items()
+    }
 
 
 def loss(options: argparse.Namespace) -> Iterator[Case]:
     """The losses of two images, forward and backward."""
-    theirs = torchvisions(options)
-    ours = ours_of(theirs, options)
-    anchors = ours.anchors(torch.empty(1, 3, HEIGHT, WIDTH))  # [99765, 4]
+    models = sides(options)
+    anchors = models["ours"].anchors(torch.empty(1, 3, HEIGHT, WIDTH))  # [99765, 4]
     logits, deltas = (
         value.requires_grad_() for value in predictions(options, 2, len(anchors), mean=-4.0)
     )
@@ -162,66 +184,66 @@ def loss(options: argparse.Namespace) -> Iterator[Case]:
             for b, n in zip(boxes, labels, strict=True)
         ]
 
-        def of_ours(annotations=annotations) -> None:
+        def of_ours(model: nn.Module, annotations=annotations) -> None:
             logits.grad = deltas.grad = None
             with precision(options):
-                losses = ours.focal_loss(logits, deltas, anchors, annotations)
+                losses = model.focal_loss(logits, deltas, anchors, annotations)
             sum(losses.values()).backward()
 
-        def of_theirs(targets=targets) -> None:
+        def of_theirs(model: nn.Module, targets=targets) -> None:
             logits.grad = deltas.grad = None
             outputs = {"cls_logits": logits, "bbox_regression": deltas}
             with precision(options):
-                losses = theirs.compute_loss(targets, outputs, [anchors] * 2)
+                losses = model.compute_loss(targets, outputs, [anchors] * 2)
             sum(losses.values()).backward()
 
-        yield Case(f"loss, {count} objects an image", of_ours, of_theirs)
+        yield Case(f"loss, {count} objects an image", by_side(models, of_ours, of_theirs))
 
 
 def anchors(options: argparse.Namespace) -> Iterator[Case]:
     """The anchors of a batch of two."""
-    theirs = torchvisions(options)
-    ours = ours_of(theirs, options)
+    models = sides(options)
     images = torch.empty(2, 3, HEIGHT, WIDTH, device=options.device)
     grids = [
         torch.empty(2, 1, *size, device=options.device)
-        for size in ours.anchors.level_sizes(HEIGHT, WIDTH)
+        for size in models["ours"].anchors.level_sizes(HEIGHT, WIDTH)
     ]
     image_list = ImageList(images, [(HEIGHT, WIDTH)] * 2)
-    yield Case(
-        "anchors",
-        lambda: ours.anchors(images),
-        lambda: theirs.anchor_generator(image_list, grids),
+    works = by_side(
+        models,
+        lambda model: model.anchors(images),
+        lambda model: model.anchor_generator(image_list, grids),
     )
+    yield Case("anchors", works)
 
 
 def detection(options: argparse.Namespace) -> Iterator[Case]:
     """Post-processing of one image with 99,765 boxes and 80 classes."""
-    theirs = torchvisions(options)
-    ours = ours_of(theirs, options)
+    models = sides(options)
     image = torch.empty(1, 3, HEIGHT, WIDTH, device=options.device)
-    boxes = ours.anchors(image)
-    counts = ours.anchors.level_counts(HEIGHT, WIDTH)
+    boxes = models["ours"].anchors(image)
+    counts = models["ours"].anchors.level_counts(HEIGHT, WIDTH)
     for kind, mean in (("sparse", -9.0), ("dense", -2.0)):
         logits, deltas = predictions(options, 1, len(boxes), mean, deviation=1.3)
 
         @torch.no_grad()
-        def of_ours(logits=logits, deltas=deltas) -> list:
+        def of_ours(model: nn.Module, logits=logits, deltas=deltas) -> list:
             with precision(options):
-                return ours.detection(logits, deltas, boxes, counts, image)
+                return model.detection(logits, deltas, boxes, counts, image)
 
         @torch.no_grad()
-        def of_theirs(logits=logits, deltas=deltas) -> list:
+        def of_theirs(model: nn.Module, logits=logits, deltas=deltas) -> list:
             outputs = {
                 "cls_logits": list(logits.split(counts, dim=1)),
                 "bbox_regression": list(deltas.split(counts, dim=1)),
             }
             anchors = [list(boxes.split(counts))]
             with precision(options):
-                return theirs.postprocess_detections(outputs, anchors, [(HEIGHT, WIDTH)])
+                return model.postprocess_detections(outputs, anchors, [(HEIGHT, WIDTH)])
 
         found = int((logits.sigmoid() > 0.05).sum())
-        yield Case(f"post-processing, {kind} ({found:,} scores > 0.05)", of_ours, of_theirs)
+        name = f"post-processing, {kind} ({found:,} scores > 0.05)"
+        yield Case(name, by_side(models, of_ours, of_theirs))
 
 
 def predictions(
@@ -252,8 +274,10 @@ def data(options: argparse.Namespace) -> Iterator[Case]:
         transform = torchvisions(options).transform
         yield Case(
             f"data, {count} images",
-            lambda: to_batch([ours[i] for i in range(count)]),
-            lambda: transform(*zip(*(theirs[i] for i in range(count)), strict=True)),
+            {
+                "ours": lambda: to_batch([ours[i] for i in range(count)]),
+                "theirs": lambda: transform(*zip(*(theirs[i] for i in range(count)), strict=True)),
+            },
             (count, HEIGHT, WIDTH),
         )
 
@@ -271,7 +295,8 @@ def evaluation(options: argparse.Namespace) -> Iterator[Case]:
 
     if not math.isclose(of_ours(), of_theirs(), rel_tol=1e-9):
         raise AssertionError(f"AP is {of_ours()} by ours and {of_theirs()} by pycocotools")
-    yield Case("evaluation, 200 images × 100 detections", of_ours, of_theirs)
+    works = {"ours": of_ours, "theirs": of_theirs}
+    yield Case("evaluation, 200 images × 100 detections", works)
 
 
 def imports(options: argparse.Namespace) -> Iterator[Case]:
@@ -282,8 +307,10 @@ def imports(options: argparse.Namespace) -> Iterator[Case]:
 
     yield Case(
         "import, with Python's own start",
-        partial(python, "import retinanet_lite"),
-        partial(python, "import torch, torchvision"),
+        {
+            "ours": partial(python, "import retinanet_lite"),
+            "theirs": partial(python, "import torch, torchvision"),
+        },
     )
 
 
