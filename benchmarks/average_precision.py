@@ -22,7 +22,7 @@ def average_precision(found: list[dict], targets: list[dict], classes: int) -> f
         }
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(as_rows(found)), "bbox")
-        evaluation.evaluate()
+        evaluation.measure()
         evaluation.accumulate()
         evaluation.summarize()
     return evaluation.stats[0]

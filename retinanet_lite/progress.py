@@ -12,7 +12,7 @@ def progress_bar(items: Iterable, total: int, what: str, shown: bool = True) -> 
     """The items, with a bar that comes after `DELAY` and goes when they end.
 
     Of the processes that `torchrun` starts, only the first shows it; it is asked for before they
-    have joined, so that `distributed.rank` would not know.
+    have joined, so that `devices.rank` would not know.
     """
     hidden = not shown or os.environ.get("RANK", "0") != "0"
     return tqdm(items, desc=what, total=total, leave=False, delay=DELAY, disable=hidden)

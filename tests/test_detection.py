@@ -9,7 +9,7 @@ from torchvision.models.detection.retinanet import RetinaNet
 from torchvision.ops import nms
 
 from retinanet_lite import Anchors, BBoxTransform, Detection, quicken
-from retinanet_lite.fast.batched_detection import MANY, best_entries
+from retinanet_lite.fast.quick_detection import MANY, best_entries
 
 HEIGHT, WIDTH, K = 96, 130, 3
 IMAGES = torch.empty(2, 3, HEIGHT, WIDTH)

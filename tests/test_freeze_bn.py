@@ -4,7 +4,7 @@ import torch
 from torchvision.ops import FrozenBatchNorm2d
 
 from retinanet_lite import quicken, retinanet_resnet18
-from retinanet_lite.fast.frozen_batch_norm import QuickBatchNorm2d
+from retinanet_lite.fast.quick_batch_norm import QuickBatchNorm2d
 
 
 def batch_norms(model):

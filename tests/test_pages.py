@@ -96,6 +96,12 @@ def test_every_notebook_that_is_spoken_of_is_there(text):
     assert set(numbers) <= {page.stem[:2] for page in NOTEBOOKS}
 
 
+def test_every_file_of_the_project_that_is_spoken_of_is_there(text):
+    files = re.findall(r"`((?:retinanet_lite|notebooks|docs|tests|benchmarks)/[\w./]*)`", text)
+    files += re.findall(r"\b(benchmarks/\w+\.py)\b", text)
+    assert [name for name in files if not (ROOT / name).exists()] == []
+
+
 def test_every_exercise_that_is_spoken_of_is_there(text):
     exercises = {name.split()[1] for _, name in headings(text) if name.startswith("Exercise ")}
     assert set(re.findall(r"\bexercise (\d)\b", text)) <= exercises

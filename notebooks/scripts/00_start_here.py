@@ -235,7 +235,7 @@ print(table)
 show_model()
 
 # %% [markdown]
-# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid, that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` counts the model's weights. (53,120 of them, batch norm's, stay as they are; notebook 06 says why.)
+# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid, that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` counts the model's weights. (53,120 of them are batch norm's. Where trained weights were loaded these stay as they are; notebook 06 says why.)
 #
 # Two things to notice. The image's 640 rows become 80, 40, 20, 10 and 5: each level halves the one before, rounded up where it must. And the rows of `regression` add up to 99,765: that is how many boxes the detector looks at in each image.
 

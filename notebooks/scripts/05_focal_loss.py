@@ -699,7 +699,7 @@ for name, loss in box_losses.items():
 #
 # That average has no argument here, nor has the original's clamp of p to [0.0001, 0.9999]: under "On logits" you saw what it costs.
 #
-# The table of all differences is in [differences](../docs/differences.md). The arguments that make our detector one of the others are in `retinanet_lite/zoo/variants.py`; `retinanet_lite/zoo/weights.py` reads and writes their parameters.
+# The table of all differences is in [differences](../docs/differences.md). The arguments that make our detector one of the others are in `retinanet_lite/zoo/torchvision_retinanet.py` and `retinanet_lite/zoo/pytorch_retinanet.py`, with what reads and writes their parameters.
 #
 # ## What to remember
 #

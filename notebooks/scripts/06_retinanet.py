@@ -67,7 +67,7 @@ print("annotations", shape(annotations))
 #
 # ### The parts
 #
-# You have built every one of these. The pyramid asks the backbone how many channels C3, C4 and C5 have, so that the same lines work for a ResNet-18. (Two more parts, `BBoxTransform` and `ClipBoxes`, turn deltas into boxes and cut them off at the image's border. They serve detection; see [regression and classification](../docs/regression_and_classification.md).)
+# You have built every one of these. The pyramid asks the backbone how many channels C3, C4 and C5 have, so that the same lines work for a ResNet-18. (Two more parts, `BBoxTransform` and `ClipBoxes`, turn deltas into boxes and cut them off at the image's border. `BBoxTransform` also makes the targets of the box loss, as in notebook 05. `ClipBoxes` serves detection alone; see [regression and classification](../docs/regression_and_classification.md).)
 
 # %%
 backbone = ResNet(Bottleneck, [3, 4, 6, 3])
@@ -106,7 +106,7 @@ print(
 #
 # ### The prior
 #
-# The last layer of the classes is different: at the start every class should have the probability π = 0.01 everywhere. The bias does that, if the weights are 0, as the original sets them. But weights of exactly 0 have a price on the way back: what a layer hands down is its weights times what came from above, and 0 times anything is 0. Only the output layers would learn from step 1. So we make the weights tiny instead, 10⁻⁸: no probability notices, and every layer gets a gradient.
+# The last layer of the classes is different: at the start every class should have the probability π = 0.01 everywhere. The bias does that, if the weights are 0, as the original sets them. But weights of exactly 0 have a price on the way back: what a layer hands down is its weights times what came from above, and 0 times anything is 0. At step 1 only the output layers would learn. So we make the output weights of both heads tiny instead, 10⁻⁸: no probability notices, and every layer gets a gradient.
 
 # %%
 prior = 0.01
@@ -119,7 +119,7 @@ print("bias:", round(bias, 3), "probability:", round(1 / (1 + math.exp(-bias)), 
 # %% [markdown]
 # ### Frozen batch norm
 #
-# In training, batch norm measures mean and deviation on the batch. A detector's images are large and its batches small; two images are too few to measure on. So batch norm is **frozen**: it keeps the mean, deviation, scale and shift that it has. In PyTorch it would measure again as soon as anybody calls `train()`. Ours stays frozen:
+# In training, batch norm measures mean and deviation on the batch. A detector's images are large and its batches small: two images are few to measure on, and the cells of one image are alike. Weights that were trained on many images come with better statistics. To keep them, batch norm is **frozen**: mean, deviation, scale and shift stay what they are. In PyTorch it would measure again as soon as anybody calls `train()`. Ours stays frozen:
 
 
 # %%
@@ -136,9 +136,9 @@ print("measuring, frozen:", sum(bn.training for bn in batch_norms(backbone)), "o
 print("learning, frozen: ", sum(bn.weight.requires_grad for bn in batch_norms(backbone)), "of 53")
 
 # %% [markdown]
-# Frozen batch norm makes sense when the backbone comes with trained weights. With random weights it is a trap: what is kept then, mean 0 and variance 1, are the statistics of no image. So the package has one rule. Batch norm is frozen exactly where a backbone's weights were loaded, `freeze_bn=None`; `True` and `False` say it outright.
+# Frozen batch norm makes sense when the backbone comes with trained weights. With random weights it is a trap: what is kept then, mean 0 and variance 1, are the statistics of no image. So the package has one rule. `RetinaNet` has an argument `freeze_bn`, by default None: batch norm is frozen exactly where the backbone starts from weights of ImageNet, or the model from parameters of another implementation. `True` and `False` say it outright. (A detector's own file keeps what its model had.)
 #
-# Freezing also saves memory. For the way back, PyTorch keeps what each layer's gradient will need. Batch norm that learns needs its input. Frozen, all it does is to multiply by one number and to add another, and for that the factor is enough. PyTorch's batch norm keeps its input all the same. The package has another form of it that keeps the factor alone. `quicken` puts it, and quick forms of other parts, in the place of the plain ones; parameters and results stay. How many numbers are kept, the weights aside, for two images of 160×208 pixels?
+# Freezing could save memory, too. For the way back, PyTorch keeps what each layer's gradient will need. Batch norm that learns needs its input. Frozen, all it does is to multiply each channel by one number and to add another, and for the gradient the factor is enough. PyTorch's batch norm keeps its input all the same. The package has another form of it that keeps the factor alone. `quicken` puts it, and quick forms of other parts, in the place of the plain ones; parameters and results stay. How many numbers are kept, the weights aside, for two images of 160×208 pixels?
 
 
 # %%
@@ -156,11 +156,15 @@ def kept_for_the_way_back(module, x):
     return sum(sizes.values())
 
 
-backbone.eval()  # even where it may learn, it must not measure here
 corner = images[:, :, :160, :208]
+backbone.freeze_bn(False)
+backbone.eval()  # it may learn, but must not measure here
+learning = kept_for_the_way_back(backbone, corner)
+backbone.freeze_bn()
 plain = kept_for_the_way_back(backbone, corner)
 quick = kept_for_the_way_back(quicken(backbone), corner)
-print(f"quick, it keeps {quick / plain:.0%} of what it keeps plain")
+print(f"frozen:           {plain / learning:.0%} of what is kept where batch norm learns")
+print(f"frozen and quick: {quick / learning:.0%}")
 _ = unquicken(backbone)
 
 # %% [markdown]
@@ -216,6 +220,8 @@ print({name: round(loss.item(), 3) for name, loss in losses.items()})
 # Two numbers, and both are near those that you computed in notebook 05 for the scene alone.
 #
 # ## The class
+#
+# Our class always freezes batch norm; that is simplest. So the package's models on this page are asked for it, with `freeze_bn=True`. By default their batch norm would learn here, since the weights are random.
 
 
 # %%
@@ -282,7 +288,7 @@ by_star = logits.grad[0, STAR, 8].item()
 print("gradient of the star's logit:", round(by_star * 350 * 2, 3))
 
 # %% [markdown]
-# The same −0.265 as in notebook 05: the star has come all the way from its pixels to its gradient. (Times 350 positive anchors, and times 2, because the loss is the mean over two images.)
+# The same −0.265 as in notebook 05. (Times 350 positive anchors, and times 2, because the loss is the mean over two images.) Before training every anchor says 0.01, whatever the picture shows, so there the scene did not matter. What is new is that this gradient flows back: through the head, the pyramid and the backbone, down to the first layer.
 #
 # Which parts learn from this step, and how much? We take the length of the gradient of each part, all its numbers squared, summed, and the root of that.
 
@@ -331,15 +337,19 @@ print("parts with a gradient:", [name for name, length in left.items() if length
 # %% [markdown]
 # ## Losses when learning, detections when not?
 #
-# In some libraries a model gives losses in `train()` mode and detections in `eval()` mode, and nobody gets a validation loss. Here what you ask for decides. Given annotations the model returns losses, given none it detects, in both modes:
+# In some libraries a model gives losses in `train()` mode and detections in `eval()` mode, so a validation loss needs a trick. Here what you ask for decides. Given annotations the model returns losses, given none it detects, in both modes:
 
 # %%
-model = retinanet_lite.retinanet_resnet18(num_classes=20).eval()
-with torch.no_grad():
-    print("eval, annotations:", list(model(small, small_annotations)))
-    print("eval, images only:", len(model(small)), "images, each", list(model(small)[0]))
+model = retinanet_lite.retinanet_resnet18(num_classes=20)
+for mode in ("train", "eval"):
+    getattr(model, mode)()
+    with torch.no_grad():
+        print(f"{mode}, annotations:", list(model(small, small_annotations)))
+        print(f"{mode}, images only:", len(model(small)), "images, each", list(model(small)[0]))
 
 # %% [markdown]
+# (Call `eval()` before you detect all the same: in `train()` mode, batch norm that is not frozen measures these very images.)
+#
 # Before training nothing is above the score threshold of 0.05. With a threshold of 0.005 the untrained model does detect: as many boxes as it may (300), and each as good as any other.
 
 # %%
@@ -352,20 +362,21 @@ print("detections:", len(scores), "scores all 0.01:", bool((scores - 0.01).abs()
 # And a model that has learned? The small detector of notebook 00 is a `RetinaNet` as well, with fewer and narrower layers. Given annotations, it says how wrong it is about our scene, from which it has not learned. Given none, it detects.
 
 # %%
-trained = Detector.pretrained("shapes").model
+trained = Detector.pretrained("shapes", plain=True).model
 with torch.no_grad():
+    before = model(images[:1], annotations[:1])
     after = trained(images[:1], annotations[:1])
     detections = trained(images[:1])[0]
 for name in after:
-    less = after[name].item() < losses[name].item() / 5
-    print(f"{name}: under a fifth of what it was before training: {less}")
+    less = after[name].item() < before[name].item() / 5
+    print(f"{name}: under a fifth of what the untrained ResNet-18 has: {less}")
 
 kept = detections["scores"] > 0.5
 detections = {name: values[kept] for name, values in detections.items()}
 show_detections(walkthrough_scene(), detections, "What does it detect when it has learned?")
 
 # %% [markdown]
-# That is the whole way, from pixels to boxes. How a model comes to that is the next notebook's matter.
+# That is the whole way, from pixels to boxes. As in notebook 00, it misses the pill, takes the ring for a moon, and says flower as well as gear. How a model comes to that is the next notebook's matter.
 #
 # ### Play with it
 #
@@ -448,7 +459,7 @@ check_split_levels(split_levels)
 #
 # ## What others do
 #
-# Two more differences belong on this page. And then you will see that, with those of the notebooks before, there are no others: our model becomes torchvision's.
+# Two more differences belong on this page. With those of the notebooks before, they are all that lie between the pixels that a network is given and what comes out: our model becomes torchvision's. (What is done to an image before, and in rare cases, is on the page [differences](../docs/differences.md).)
 #
 # ### The first weights
 #
@@ -503,7 +514,7 @@ for name, value in torchvision_v1().items():
 #
 # ### Proof
 #
-# Is that all? We give torchvision's model random parameters: so no file is needed, and no parameter is 0 and could be left out unnoticed. Its batch norms measure once, so that numbers do not grow as they did above, and its outputs are drawn such that there is much to detect. (It takes images from 0 to 1, and normalises them itself. It would resize them, too; `min_size` and `max_size` above are those of our images, so that it does not.)
+# Is that all? We give torchvision's model random parameters, biases as well: so no file is needed, and no parameter is 0 and could be left out unnoticed. Its batch norms measure once, so that numbers do not grow as they did above, and its outputs are drawn such that there is much to detect. (It takes images from 0 to 1, and normalises them itself. It would resize them, too; `min_size` and `max_size` above are those of our images, so that it does not.)
 
 # %%
 few_scenes = [walkthrough_scene(160, 224), random_scene(1, 160, 224)]
@@ -513,10 +524,16 @@ initialise(theirs)
 nn.init.normal_(their_head.cls_logits.weight, std=0.002)
 nn.init.normal_(theirs.head.regression_head.bbox_reg.weight, std=0.001)
 nn.init.constant_(their_head.cls_logits.bias, -3.0)
+with torch.no_grad():
+    for p in theirs.parameters():
+        if p.dim() == 1:  # biases, and the scales and shifts of batch norm
+            p.add_(0.1 * torch.randn_like(p))
 for norm in batch_norms(theirs):
     norm.momentum = None  # this batch counts alone
 with torch.no_grad():
     theirs.train()(pictures, objects)  # batch norm measures
+zero = [name for name, p in theirs.named_parameters() if not p.any()]
+print("tensors of parameters:", len(list(theirs.parameters())), "and only zeros in:", zero)
 
 # %% [markdown]
 # `from_torchvision` reads from the parameters what network they belong to, and makes it with the arguments above. First what the network says about every anchor:
@@ -550,7 +567,7 @@ back = retinanet_lite.to_torchvision(model)
 print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict().items()))
 
 # %% [markdown]
-# Both give as many detections as they may, 300 an image, and the boxes are equal to within a thousandth of a pixel. So you know torchvision's RetinaNet as well: it is the model that you built, with five arguments. And whoever does not use them pays nothing: `predict` in `retinanet_lite/model/retinanet.py` is still the few lines of your class, without an `if`. Each difference stands in the part that it belongs to.
+# Both give as many detections as they may, 300 an image, and the boxes are equal to within a thousandth of a pixel. So you know torchvision's RetinaNet as well: it is the model that you built, with the arguments above. And whoever does not use them pays nothing: `predict` in `retinanet_lite/model/retinanet.py` is still the few lines of your class, without an `if`. Each difference stands in the part that it belongs to.
 #
 # Three more things to know:
 #
@@ -558,12 +575,12 @@ print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict
 # - `torchvision_v2()` and `pytorch_retinanet()` have the arguments for torchvision's v2 and for the original. `from_torchvision` reads v2's files as well, and `from_pytorch_retinanet` the original's.
 # - `Detector.pretrained("coco")` fetches the weights that torchvision publishes for v1, trained on the photographs of the collection COCO. It knows that their eps is 0.
 #
-# The table of all differences is in [differences](../docs/differences.md). The arguments are in `retinanet_lite/zoo/variants.py`; `retinanet_lite/zoo/weights.py` reads and writes the parameters.
+# The table of all differences is in [differences](../docs/differences.md). The arguments are in `retinanet_lite/zoo/torchvision_retinanet.py` and `retinanet_lite/zoo/pytorch_retinanet.py`, with what reads and writes the parameters.
 #
 # ## What to remember
 #
 # 1. Image → C3 … C5 → P3 … P7 → logits and deltas of 99,765 anchors → two losses, or detections.
-# 2. He initialisation, biases 0, a prior of 0.01, output weights that are tiny but not 0, frozen batch norm.
+# 2. He initialisation, biases 0, a prior of 0.01, output weights that are tiny but not 0; batch norm frozen where trained weights were loaded.
 # 3. `model(images, annotations)` gives losses, `model(images)` detects, in either mode.
 #
 # In the paper: RetinaNet §4 and figure 3; §4.1 for the initialisation.

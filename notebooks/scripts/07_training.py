@@ -100,11 +100,11 @@ print(f"under 0.5: {coverage.under(0.5):.0%} with size=4, {too_large.under(0.5):
 print(*too_large.advice(), sep="\n")
 
 # %% [markdown]
-# The loss would not have said so: every object still has its best anchor, so there is always something to learn, and the loss falls.
+# The loss alone does not say so: every object still has its best anchor, so there is always something to learn.
 #
 # ## Second question: can it learn four pictures?
 #
-# A detector that can't learn four pictures by heart won't learn a thousand. The test takes seconds. It finds a part that gets no gradient, a learning rate that is far off, a loss that looks at the wrong rows. It does not find labels that are wrong in the same way everywhere: those are learned by heart as well. Against them it helps to look at the pictures, as above.
+# A detector that can't learn four pictures by heart won't learn a thousand. The test takes seconds. It finds a learning rate that is far off, or a loss that looks at the wrong rows. It does not find labels that are wrong in the same way everywhere: those are learned by heart as well. Against them it helps to look at the pictures, as above. Nor does it find a part that gets no gradient: the others learn four pictures without it. For that, look at the gradient of each part, as in notebook 06.
 
 
 # %%
@@ -118,7 +118,7 @@ images, annotations = to_batch(four)
 print("images", list(images.shape), "annotations", list(annotations.shape))
 
 # %% [markdown]
-# Batch norm is not frozen here, because the backbone starts from random numbers and has no good statistics to keep. Four small pictures are few to measure on, but each channel is measured over all their cells.
+# Batch norm is not frozen here (`freeze_bn=None`, the default), because the backbone starts from random numbers and has no good statistics to keep. Four small pictures are few to measure on, but each channel is measured over all their cells.
 #
 # The loop, as plain as it can be:
 
@@ -139,17 +139,18 @@ for name in ("classification", "regression"):
     print(f"{name}: under a twentieth of the start:", history[-1][name] < history[0][name] / 20)
 
 # %% [markdown]
-# Did it learn them? **AP50** is a number from 0 to 1. It is 1 if every object is found with an IoU of at least 0.5 and its class, before anything is claimed that is not there. Notebook 09 takes it apart. A `Detector` is a model with the names of its classes, and `evaluate` measures it on a data set.
+# Did it learn them? **AP50** is a number from 0 to 1. It is 1 if every object is found with an IoU of at least 0.5 and its class, and every wrong box has a lower score than all right ones. Notebook 09 takes it apart. A `Detector` is a model with the names of its classes, and `evaluate` measures it on a data set. With `plain=True` it leaves the model as you have built it; more of that below.
 
 # %%
-measured = evaluate(Detector(model, THREE), four, progress=False)  # without a bar
+learned = Detector(model, THREE, plain=True)
+measured = evaluate(learned, four, progress=False)  # without a bar
 print("AP50 on the four pictures:", round(measured["AP50"], 2))
 
 # %% [markdown]
 # It knows the four. And the hundred that it never saw?
 
 # %%
-by_heart = evaluate(Detector(model, THREE), test_data, progress=False)
+by_heart = evaluate(learned, test_data, progress=False)
 print("AP50 on the hundred test pictures: under 0.3:", by_heart["AP50"] < 0.3)
 
 # %% [markdown]
@@ -157,12 +158,14 @@ print("AP50 on the hundred test pictures: under 0.3:", by_heart["AP50"] < 0.3)
 #
 # ## What a good loop has besides
 #
-# Three things are in nearly every training of a detector.
+# Two things are in nearly every training of a detector, and a third is worth having.
 #
 # **The learning rate changes.** At first the gradients point anywhere, and large steps break more than they mend: so it rises slowly, which is called warm-up. At the end small steps settle what large ones only circle: so it falls, here along half a cosine. With T steps, of which R rise, and the highest rate h, step t (from 0 on) has
 #
 # - h · (t + 1) / R while t < R,
 # - h · (1 + cos(π · (t − R) / (T − R))) / 2 from there on.
+#
+# A `Recipe` holds these numbers; its `warmup` is R / T, here 0.1, so that R is 60.
 
 
 # %%
@@ -179,7 +182,7 @@ same = all(abs(recipe.learning_rate_at(t) - rates[t]) < 1e-12 for t in range(600
 print("a Recipe's rate is the same at every step:", same)
 
 # %% [markdown]
-# **The gradient is clipped.** Its length differs widely from batch to batch. The **norm** is the length of the whole gradient, all parameters in one long row: the root of the sum of squares. If it is above a limit, here 1, the gradient is shortened to it, and its direction stays. So no batch has much more to say than another.
+# **The gradient is clipped,** as in the loop above. Its length differs widely from batch to batch. The **norm** is the length of the whole gradient, all parameters in one long row: the root of the sum of squares. If it is above a limit, here 1, the gradient is shortened to it, and its direction stays. So no batch has much more to say than another.
 
 # %%
 clipped = new_model().train()
@@ -200,7 +203,7 @@ pairs = zip(clipped.parameters(), torchs.parameters(), strict=True)
 print("torch clips the same:", all(torch.allclose(a.grad, b.grad, atol=1e-6) for a, b in pairs))
 
 # %% [markdown]
-# **The order of the pictures is decided beforehand.** The training reads one long `Stream`, shuffled anew for each pass over the data. A position of it decides which picture stands there, and how it is changed (flipped, zoomed, recoloured) if you ask for that. Step t reads positions t · B to t · B + B − 1, with B pictures a batch. So a training that was stopped needs only its weights and the optimizer's state to go on.
+# **The order of the pictures is decided beforehand.** The training reads one long `Stream`, shuffled anew for each pass over the data. A position of it decides which picture stands there, and how it is changed (flipped, zoomed, recoloured) if you ask for that. Step t reads positions t · B to t · B + B − 1, with B pictures a batch. So a training that was stopped needs only its weights, the optimizer's state and the number of the step to go on.
 
 # %%
 stream = Stream(training_data, seed=0)
@@ -210,7 +213,7 @@ print("step 7 reads:", [stream.name(position) for position in range(28, 32)])
 # %% [markdown]
 # ## The loop, whole
 #
-# This is the loop above with the three additions and a fourth, small one: **weight decay**. Each step also shrinks the weights of the convolutions, by learning rate · 0.01 of themselves. Biases and batch norm are left out of that.
+# This is the loop above, with a changing learning rate and the stream. One small thing more: at each step AdamW also shrinks the parameters, by learning rate · 0.01 of themselves, which is called **weight decay**. Above it did so to all of them; here biases and batch norm are left out of that.
 
 
 # %%
@@ -258,7 +261,7 @@ print("the log has", len(log), "records with", ", ".join(log[0]))
 # %% [markdown]
 # ### Quick parts
 #
-# The model is plain: matching, focal loss and all else run as you have written them, image by image. For each of these parts the package has a quick form, with the same parameters and the same results. `quicken(model)` exchanges the parts, and `unquicken` takes it back. A `Detector` does it by itself unless you say `plain=True`. Twelve steps of each:
+# The model is plain: matching, focal loss and all else run as you have written them, image by image. Some parts have a quick form, too, with the same parameters and the same results: the anchors, the loss with its matching, detection, and batch norm, which differs only where it is frozen. `quicken(model)` exchanges them in the model itself, and `unquicken` takes it back. A `Detector` quickens its model by itself unless you say `plain=True`. Twelve steps of each:
 
 # %% tags=["nbval-ignore-output"]
 twelve, logs = Recipe(steps=12, batch_size=4), []
@@ -278,7 +281,7 @@ for name in ("classification", "regression"):
     print(f"{name:14}", [round(log[0][name], 2) for log in logs])
 
 # %% [markdown]
-# They are the same, and so are those of the twelfth step, but for rounding. On pictures as small as these the convolutions take nearly all the time, so there is little to gain; with larger pictures, more objects and more classes there is. What was exchanged? It stands in `print(model)`:
+# They are the same. The forms round differently, and each step builds on the one before, so by the twelfth step the third digit may differ. The seconds differ little: on pictures as small as these the convolutions take nearly all the time. What the quick parts save elsewhere is measured on the page [How fast it is](../docs/speed.md). What was exchanged? `print(model)` shows it; here are only the names:
 
 # %%
 quick = {type(part).__name__ for part in detector.model.modules()}
@@ -303,7 +306,7 @@ log = fit(detector, training_data, recipe=recipe)
 show_log(log, "How did the training go?")
 
 # %% [markdown]
-# Both losses fall, the classification loss further. One batch may be easy and the next hard, so each point is the mean of the last twenty steps.
+# The axis is logarithmic: one line down is a tenth. Both losses fall, the classification loss further. One batch may be easy and the next hard, so each point is the mean of the last twenty steps, at the start of as many as there are.
 #
 # ## How good is it?
 
@@ -318,7 +321,7 @@ sure = [{name: v[d["scores"] > 0.5] for name, v in d.items()} for d in detection
 show_items(shown, THREE, "What does it find in pictures it never saw?", sure)
 
 # %% [markdown]
-# Here and there an object has a second, less sure box. Notebook 08 shows where such boxes come from, and notebook 09 why they cost little.
+# Most objects have one box. Some have a second one, of another class or around two neighbours, and here and there an object is missed. (Where two labels would collide, one is left out.) Notebook 08 shows where such boxes come from, and notebook 09 why they cost little.
 #
 # ### Play with it
 #
@@ -370,7 +373,7 @@ class Unplugged(torch.utils.data.Dataset):
 
 folder = tempfile.mkdtemp()
 short = Recipe(steps=12, batch_size=4, save_every=5)
-stopped = Detector(new_model(), THREE)
+stopped = Detector(new_model(), THREE, plain=True)
 try:
     fit(stopped, Unplugged(training_data, 29), recipe=short, folder=folder, progress=False)
 except RuntimeError as error:
@@ -381,9 +384,9 @@ except RuntimeError as error:
 
 # %%
 print("the checkpoint is from step", torch.load(f"{folder}/last.pt")["step"])
-again = Detector(new_model(seed=1), THREE)
+again = Detector(new_model(seed=1), THREE, plain=True)
 fit(again, training_data, recipe=short, folder=folder, progress=False)
-unbroken = Detector(new_model(), THREE)
+unbroken = Detector(new_model(), THREE, plain=True)
 fit(unbroken, training_data, recipe=short, progress=False)
 pairs = zip(again.model.parameters(), unbroken.model.parameters(), strict=True)
 print("equal to the unbroken one:", all(torch.allclose(a, b, atol=1e-5) for a, b in pairs))

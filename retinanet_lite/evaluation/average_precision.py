@@ -16,7 +16,7 @@ import numpy as np
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou
 
-from .entries import check_entries
+from .entry_checks import check_entries
 
 Entries = Sequence[Mapping[str, Tensor]]  # detections or targets, one entry per image
 
@@ -170,7 +170,7 @@ def coco_report(detections: Entries, targets: Entries, classes: Sequence[str]) -
     check_entries(detections, targets, len(classes), crowds=True)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(_coco(targets, classes), _coco(detections, classes), "bbox")
-        evaluation.evaluate()
+        evaluation.measure()
         evaluation.accumulate()
         evaluation.summarize()
 

@@ -17,7 +17,7 @@ from torch.nn.functional import pad
 from torchvision.ops import box_iou
 
 from .average_precision import Entries, find_objects
-from .entries import check_entries
+from .entry_checks import check_entries
 
 DETECTION_KINDS = ("correct", "duplicate", "wrong class", "badly placed", "background")
 OBJECT_KINDS = ("correct", "wrong class", "badly placed", "missed")
@@ -69,7 +69,7 @@ def sort_errors(
         missed          otherwise: as in TIDE, only what no mended detection would find
 
     Args:
-        detections, targets: as at the top of evaluation.py, without crowds.
+        detections, targets: as at the top of average_precision.py, without crowds.
 
     Raises:
         ValueError: for unsound detections, targets or thresholds.

@@ -12,11 +12,11 @@ import torch.nn as nn
 from ..model.anchors import Anchors
 from ..model.detection import Detection
 from ..model.losses import FocalLoss
-from .batched_detection import QuickDetection
-from .frozen_batch_norm import QuickBatchNorm2d
-from .kept_anchors import QuickAnchors
-from .one_pass_loss import QuickFocalLoss
-from .weight_gradient import QuickConv2d, is_quicker_for
+from .quick_anchors import QuickAnchors
+from .quick_batch_norm import QuickBatchNorm2d
+from .quick_convolution import QuickConv2d, is_quicker_for
+from .quick_detection import QuickDetection
+from .quick_losses import QuickFocalLoss
 
 QUICK = {
     Anchors: QuickAnchors,

@@ -1,1 +1,4 @@
-"""What helps to see the detector: shape tables and figures. The detector never imports these."""
+"""What the notebooks show and ask: shape tables, figures, explorers, exercises and their checks.
+
+The detector imports nothing of it.
+"""

@@ -10,5 +10,5 @@ losses      focal loss and box loss                 05
 retinanet   all of it put together                  06
 detection   logits and deltas → boxes               08
 builders    RetinaNets by name; imagenet, a backbone's known weights
-inputs      what wrong images and annotations are told
+input_checks  what wrong images and annotations are told
 """

@@ -39,6 +39,7 @@ class _Head(nn.Module):
             nn.GroupNorm(norm_groups, feature_size) if norm_groups else nn.Identity()
             for _ in range(4)
         )
+        # its first weights, and the prior in its bias: `RetinaNet.initialize`
         self.output = nn.Conv2d(feature_size, num_anchors * values, kernel_size=3, padding=1)
         self.relu = nn.ReLU(inplace=True)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torchvision.ops import generalized_box_iou_loss
 
 from .boxes import BBoxTransform
-from .inputs import check_annotations
+from .input_checks import check_annotations
 from .matching import IGNORED, check_rule, match_anchors
 
 BOX_LOSSES = ("smooth_l1", "l1", "giou")

@@ -18,7 +18,7 @@ from .boxes import BBoxTransform
 from .detection import Detection
 from .fpn import PyramidFeatures
 from .heads import ClassificationModel, RegressionModel
-from .inputs import check_images
+from .input_checks import check_images
 from .losses import FocalLoss
 
 OUTPUT_STD = 1e-8  # of both output convolutions; so little that every class probability is π
@@ -98,6 +98,61 @@ class RetinaNet(nn.Module):
         if freeze_bn:
             self.freeze_bn()
 
+    def forward(
+        self, images: Tensor, annotations: Tensor | None = None
+    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
+        """Losses where annotations are given, detections where not; in train and eval mode alike.
+
+        Args:
+            images: [B, 3, H, W] floating point, normalised.
+            annotations: [B, M, 5], x1, y1, x2, y2 in pixels and the class id; rows of −1 fill up
+                an image with fewer objects.
+
+        Returns:
+            with annotations {"classification": scalar, "regression": scalar}; without, for each
+            image {"boxes": [n, 4] in pixels, "scores": [n], "labels": [n]}, best first
+
+        Raises:
+            ValueError: for images or annotations that can't be right, saying how to mend them.
+        """
+        if annotations is None:
+            return self.detect(images)
+        return self.focal_loss(*self.predict(images), annotations)
+
+    def predict(self, images: Tensor) -> Prediction:
+        """What the network says about every anchor.
+
+        Args:
+            images: [B, 3, H, W] floating point, normalised.
+
+        Returns:
+            logits [B, N, K], deltas [B, N, 4], anchors [N, 4] in pixels
+
+        Raises:
+            ValueError: for images of another shape or type, or with values that are not finite.
+        """
+        check_images(images)
+        # shapes for ResNet-50, 20 classes and images [2, 3, 640, 832]
+        features = self.backbone(images)  # C3 [2, 512, 80, 104] … C5 [2, 2048, 20, 26]
+        features = self.fpn(features)  # P3 [2, 256, 80, 104] … P7 [2, 256, 5, 7]
+        deltas = torch.cat([self.regression_model(p) for p in features], dim=1)  # [2, 99765, 4]
+        logits = torch.cat(
+            [self.classification_model(p) for p in features], dim=1
+        )  # [2, 99765, 20]
+        return Prediction(logits, deltas, self.anchors(images.shape[-2:]))
+
+    @torch.no_grad()
+    def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
+        """The objects found in each image; `self.detection` holds the thresholds."""
+        size = images.shape[-2:]
+        return self.detection(*self.predict(images), self.anchors.level_counts(*size), size)
+
+    def fill_up(self, images: Tensor) -> Tensor:
+        """Images filled up with 0, the mean colour, to sides that `anchors.multiple` divides."""
+        h, w = images.shape[-2:]
+        height, width = self.anchors.filled_up(h, w)
+        return F.pad(images, (0, width - w, 0, height - h))
+
     @torch.no_grad()
     def initialize(self, prior: float = 0.01) -> None:
         """The original's: He's for every convolution, and the prior for the classes.
@@ -136,7 +191,7 @@ class RetinaNet(nn.Module):
         """
         modules = {n: module for n, module in self.named_modules() if n and [*module.parameters()]}
         if unknown := [part for part in parts if part not in modules]:
-            large = [name for name in modules if name.count(".") == name.startswith("backbone.")]
+            large = [n for n in modules if n.count(".") == (1 if n.startswith("backbone.") else 0)]
             raise ValueError(
                 f"the model has no parameters in {unknown[0]!r}. Its parts are {', '.join(large)}, "
                 f"and what is in these."
@@ -158,61 +213,6 @@ class RetinaNet(nn.Module):
         for part in self.frozen:
             self.get_submodule(part).eval()
         return self
-
-    def predict(self, images: Tensor) -> Prediction:
-        """What the network says about every anchor.
-
-        Args:
-            images: [B, 3, H, W] floating point, normalised.
-
-        Returns:
-            logits [B, N, K], deltas [B, N, 4], anchors [N, 4] in pixels
-
-        Raises:
-            ValueError: for images of another shape or type, or with values that are not finite.
-        """
-        check_images(images)
-        # shapes for ResNet-50, 20 classes and images [2, 3, 640, 832]
-        features = self.backbone(images)  # C3 [2, 512, 80, 104] … C5 [2, 2048, 20, 26]
-        features = self.fpn(features)  # P3 [2, 256, 80, 104] … P7 [2, 256, 5, 7]
-        deltas = torch.cat([self.regression_model(p) for p in features], dim=1)  # [2, 99765, 4]
-        logits = torch.cat(
-            [self.classification_model(p) for p in features], dim=1
-        )  # [2, 99765, 20]
-        return Prediction(logits, deltas, self.anchors(images.shape[-2:]))
-
-    def fill_up(self, images: Tensor) -> Tensor:
-        """Images filled up with 0, the mean colour, to sides that `anchors.multiple` divides."""
-        h, w = images.shape[-2:]
-        height, width = self.anchors.filled_up(h, w)
-        return F.pad(images, (0, width - w, 0, height - h))
-
-    def forward(
-        self, images: Tensor, annotations: Tensor | None = None
-    ) -> dict[str, Tensor] | list[dict[str, Tensor]]:
-        """Losses where annotations are given, detections where not; in train and eval mode alike.
-
-        Args:
-            images: [B, 3, H, W] floating point, normalised.
-            annotations: [B, M, 5], x1, y1, x2, y2 in pixels and the class id; rows of −1 fill up
-                an image with fewer objects.
-
-        Returns:
-            with annotations {"classification": scalar, "regression": scalar}; without, for each
-            image {"boxes": [n, 4] in pixels, "scores": [n], "labels": [n]}, best first
-
-        Raises:
-            ValueError: for images or annotations that can't be right, saying how to mend them.
-        """
-        if annotations is None:
-            return self.detect(images)
-        return self.focal_loss(*self.predict(images), annotations)
-
-    @torch.no_grad()
-    def detect(self, images: Tensor) -> list[dict[str, Tensor]]:
-        """The objects found in each image; `self.detection` holds the thresholds."""
-        size = images.shape[-2:]
-        return self.detection(*self.predict(images), self.anchors.level_counts(*size), size)
 
 
 def initialize_classes(output: nn.Conv2d, prior: float) -> None:

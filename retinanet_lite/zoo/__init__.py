@@ -1,4 +1,11 @@
-"""Detectors that are there already: weights from and to other implementations, and our own."""
+"""Detectors that are there already: weights from and to other implementations, and our own.
+
+torchvision_retinanet  torchvision's names and settings; COCO's published weights
+pytorch_retinanet      those of the original, the public repository of this name
+parameters             a state dict of theirs put into a model, and what to say if it does not fit
+new_classes            a trained model for other classes
+detector_file          a detector of ours in a file; safe_files, files written whole, read safely
+"""
 
 from pathlib import Path
 

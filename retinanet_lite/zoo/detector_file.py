@@ -14,7 +14,7 @@ from ..model.boxes import BBoxTransform
 from ..model.detection import Detection
 from ..model.losses import FocalLoss
 from ..model.retinanet import RetinaNet
-from .files import read_file, write_atomically
+from .safe_files import read_file, write_atomically
 
 BLOCKS = {"BasicBlock": BasicBlock, "Bottleneck": Bottleneck}
 NETWORK = (  # arguments of `RetinaNet` that are kept as they are

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..model.backbone import BasicBlock, Bottleneck
 from ..model.retinanet import RetinaNet
-from .files import read_file
+from .safe_files import read_file
 
 STAGES = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 HEADS = ("classification", "regression")

@@ -100,7 +100,7 @@ class CurveWalk:
 
     Args:
         dataset: items (image, target).
-        detections, targets: of its images, see evaluation.py.
+        detections, targets: of its images, see average_precision.py.
         classes: the names of the labels.
     """
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from retinanet_lite.model.inputs import check_annotations, check_images
+from retinanet_lite.model.input_checks import check_annotations, check_images
 
 IMAGES = torch.randn(2, 3, 40, 48)
 OBJECT = [4.0, 6.0, 30.0, 28.0, 1.0]

@@ -12,7 +12,7 @@ def check_entries(
     num_classes: int | None = None,
     crowds: bool = False,
 ) -> None:
-    """Raise ValueError unless detections and targets are as at the top of evaluation.py.
+    """Raise ValueError unless detections and targets are as at the top of average_precision.py.
 
     Labels end at `num_classes` − 1 where it is given. Only with `crowds` may objects be crowds.
     """

@@ -11,7 +11,7 @@ from torchvision.ops import box_iou
 
 from retinanet_lite.data.batches import to_annotations
 from retinanet_lite.data.drawing import CLASSES, Scene, Shape, draw, random_scene, walkthrough_scene
-from retinanet_lite.model.inputs import check_annotations
+from retinanet_lite.model.input_checks import check_annotations
 
 RED = (255, 0, 0)
 

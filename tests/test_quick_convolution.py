@@ -6,7 +6,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from retinanet_lite import BasicBlock, RetinaNet, quicken
-from retinanet_lite.fast.weight_gradient import QuickConv2d, weight_gradient
+from retinanet_lite.fast.quick_convolution import QuickConv2d, weight_gradient
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def quick_way(monkeypatch):
         gone.append(args)
         return weight_gradient(*args)
 
-    monkeypatch.setattr("retinanet_lite.fast.weight_gradient.weight_gradient", counted)
+    monkeypatch.setattr("retinanet_lite.fast.quick_convolution.weight_gradient", counted)
     return gone
 
 

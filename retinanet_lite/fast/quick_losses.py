@@ -4,10 +4,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..model.inputs import check_annotations
+from ..model.input_checks import check_annotations
 from ..model.losses import FocalLoss, at_least_float32
 from ..model.matching import IGNORED
-from .batched_matching import match_batch
+from .quick_matching import match_batch
 
 PIECE = 500_000  # entries of the focal loss at a time, on a CPU: less memory on the way
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from retinanet_lite import Anchors, focal_loss, match_anchors, quicken
-from retinanet_lite.fast.batched_matching import CHUNK, match_batch
-from retinanet_lite.fast.one_pass_loss import focal_loss_sum
+from retinanet_lite.fast.quick_losses import focal_loss_sum
+from retinanet_lite.fast.quick_matching import CHUNK, match_batch
 
 ANCHORS = Anchors()(torch.empty(1, 3, 96, 130))
 RULES = [False, True, "low_quality"]
@@ -131,7 +131,7 @@ def test_the_gradient_may_be_asked_for_twice():
 def test_after_the_checks_a_step_does_not_wait_for_values(make_tiny, small_batch, monkeypatch):
     """Tensors on "meta" have shapes and no values: whoever asks for one gets an error."""
     monkeypatch.setattr("retinanet_lite.model.retinanet.check_images", lambda *_: None)
-    monkeypatch.setattr("retinanet_lite.fast.one_pass_loss.check_annotations", lambda *_: None)
+    monkeypatch.setattr("retinanet_lite.fast.quick_losses.check_annotations", lambda *_: None)
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # it knows no "meta"
     model = quicken(make_tiny()).to("meta")
     losses = model(*(x.to("meta") for x in small_batch))
