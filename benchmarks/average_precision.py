@@ -22,7 +22,7 @@ def average_precision(found: list[dict], targets: list[dict], classes: int) -> f
         }
         truth.createIndex()
         evaluation = COCOeval(truth, truth.loadRes(as_rows(found)), "bbox")
-        evaluation.measure()
+        evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     return evaluation.stats[0]

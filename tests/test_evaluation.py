@@ -86,7 +86,7 @@ def pycocotools(detections: list[dict], targets: list[dict]) -> COCOeval:
         found.write_text(json.dumps(results), encoding="utf-8")
         coco = COCO(str(truth))
         evaluation = COCOeval(coco, coco.loadRes(str(found)), "bbox")
-        evaluation.measure()
+        evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
     return evaluation

@@ -170,7 +170,7 @@ def coco_report(detections: Entries, targets: Entries, classes: Sequence[str]) -
     check_entries(detections, targets, len(classes), crowds=True)
     with contextlib.redirect_stdout(io.StringIO()):
         evaluation = COCOeval(_coco(targets, classes), _coco(detections, classes), "bbox")
-        evaluation.measure()
+        evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()
 
