@@ -23,6 +23,7 @@ SLOW = {
     "test_export",
     "test_first_cell",
     "test_original",
+    "test_plain_step",
     "test_torchvision",
     "test_training",
 }

@@ -139,6 +139,7 @@ def test_after_the_checks_a_step_does_not_wait_for_values(make_tiny, small_batch
     assert all(p.grad.is_meta for p in model.parameters() if p.requires_grad)
 
 
+@pytest.mark.slow  # it compiles
 def test_a_compiled_detector_has_one_graph_and_the_same_losses(make_tiny, small_batch):
     model = quicken(make_tiny())
     expected = model(*small_batch)

@@ -171,7 +171,7 @@ def test_a_step_of_training_agrees_in_float64_to_the_last_digits(make_tiny, smal
 @pytest.mark.parametrize("mean", [-12.0, -3.0, 1.0], ids=["none", "some", "most"])
 def test_detections_agree(arguments, mean):
     anchors = Anchors().double()  # in float32 many scores are equal, and their order is free
-    size, counts = (320, 416), anchors.level_counts(320, 416)
+    size, counts = (160, 208), anchors.level_counts(160, 208)
     boxes = anchors(size)
     logits = torch.randn(2, len(boxes), 4, dtype=torch.float64) + mean
     deltas = torch.randn(2, len(boxes), 4, dtype=torch.float64)
