@@ -15,7 +15,7 @@ from .fast import quicken, unquicken
 from .model.retinanet import Prediction, RetinaNet
 from .zoo import SHAPES, keep_classes
 from .zoo.detector_file import architecture, read_detector, write_detector
-from .zoo.torchvision_retinanet import COCO, COCO_SIZE, coco_categories, load_coco, real_labels
+from .zoo.torchvision_retinanet import COCO, COCO_SIZE, coco_categories, load_coco
 
 
 @dataclass
@@ -65,9 +65,10 @@ class Detector:
             return cls.load(SHAPES, plain)
         if name not in COCO:
             raise ValueError(f"there are detectors shapes, {', '.join(COCO)}; got {name!r}")
-        categories, labels = coco_categories(name), real_labels(name)
+        names = coco_categories(name)
+        labels = [i for i, its in enumerate(names) if its not in ("__background__", "N/A")]
         model = keep_classes(load_coco(name), labels)
-        return cls(model, [categories[label] for label in labels], COCO_SIZE, plain)
+        return cls(model, [names[label] for label in labels], COCO_SIZE, plain)
 
     # to detect
 

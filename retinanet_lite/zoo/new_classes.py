@@ -21,13 +21,13 @@ def replace_classes(model: RetinaNet, num_classes: int, prior: float = 0.01) -> 
         num_classes: K, the new classes.
         prior: π.
     """
-    new = copy.deepcopy(model)
-    change_output(new, num_classes)
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be 1 or more, without background; got {num_classes}")
+    new = with_labels(model, [0] * num_classes)
     initialize_classes(new.classification_model.output, prior)
     return new
 
 
-@torch.no_grad()
 def keep_classes(model: RetinaNet, labels: Sequence[int] | Tensor) -> RetinaNet:
     """A copy of a model that knows only some of its classes.
 
@@ -44,28 +44,17 @@ def keep_classes(model: RetinaNet, labels: Sequence[int] | Tensor) -> RetinaNet:
         raise ValueError(
             f"labels are some of 0 to {model.num_classes - 1}, each once; got {labels}"
         )
-    new, old = copy.deepcopy(model), model.classification_model.output
-    output = change_output(new, len(labels))
-    for mine, its in ((output.weight, old.weight), (output.bias, old.bias)):
-        per_class = its.unflatten(0, (-1, model.num_classes))  # [A, K, ...]
-        mine.copy_(per_class[:, torch.tensor(labels)].flatten(0, 1))  # [A · len(labels), ...]
+    return with_labels(model, labels)
+
+
+def with_labels(model: RetinaNet, labels: list[int]) -> RetinaNet:
+    """A copy whose class i is class `labels[i]` of the model."""
+    new = copy.deepcopy(model)
+    head = new.classification_model
+    rows = torch.arange(head.output.out_channels).view(-1, model.num_classes)  # [A, K]
+    rows = rows[:, labels].flatten()  # [A · len(labels)]
+    for name, old in [*head.output.named_parameters()]:
+        setattr(head.output, name, nn.Parameter(old.detach()[rows], old.requires_grad))
+    head.output.out_channels = len(rows)
+    head.values = new.num_classes = len(labels)
     return new
-
-
-def change_output(model: RetinaNet, num_classes: int) -> nn.Conv2d:
-    """Put an output for so many classes into a model, and return it."""
-    if num_classes < 1:
-        raise ValueError(f"num_classes must be 1 or more, without background; got {num_classes}")
-    head = model.classification_model
-    old = head.output
-    head.output = nn.Conv2d(
-        old.in_channels,
-        model.anchors.num_anchors * num_classes,
-        kernel_size=3,
-        padding=1,
-        device=old.weight.device,
-        dtype=old.weight.dtype,
-    )
-    head.values = model.num_classes = num_classes
-    model.freeze(*model.frozen)  # the new output, too, where its head is frozen
-    return head.output

@@ -14,111 +14,12 @@ STAGES = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 HEADS = ("classification", "regression")
 SHOWN = 5  # names that an error lists before it counts the others
 
-State = Mapping[str, Tensor]
-Source = State | str | os.PathLike
+State = dict[str, Tensor]
+Source = Mapping[str, Tensor] | str | os.PathLike
 Names = Mapping[str, str]  # our name of each module with parameters → theirs
 
 
-def load_parameters(
-    source: Source, names: Names, kind: str, num_classes: int | None, settings: Callable
-) -> RetinaNet:
-    """The detector of somebody's parameters, in eval mode.
-
-    Args:
-        source: a state dict, a checkpoint with one in it, or a file of either.
-        names, kind: theirs, and whose they are.
-        num_classes: how many classes the source must have; None for any number.
-        settings: gives further arguments of `RetinaNet`, called with the state dict and those that
-            `read_network` gave.
-
-    Raises:
-        ValueError: the file can't be read, or its names, shapes or classes do not fit.
-    """
-    state = read_state(source)
-    network = read_network(state, names, kind)
-    if num_classes not in (None, network["num_classes"]):
-        raise ValueError(
-            f"the checkpoint has {network['num_classes']} classes, not {num_classes}. Load it as "
-            f"it is; then replace_classes(model, {num_classes}) gives it new ones, and "
-            f"keep_classes(model, …) keeps some of its own."
-        )
-    model = RetinaNet(**{"freeze_bn": True, **network, **settings(state, network)})
-    wanted = {their_name(key, names): value for key, value in model.state_dict().items()}
-    if not has_counters(state):
-        state |= {key: torch.tensor(0) for key in wanted if key.endswith("_batches_tracked")}
-    faults = {
-        "Missing": [key for key in wanted if key not in state],
-        "Unknown": [key for key in state if key not in wanted],
-        "Of another shape": [
-            f"{key} {list(state[key].shape)}, not {list(value.shape)}"
-            for key, value in wanted.items()
-            if key in state and state[key].shape != value.shape
-        ],
-    }
-    if any(faults.values()):
-        raise ValueError(
-            f"the checkpoint does not fit {kind}. "
-            + " ".join(f"{what}: {listed(keys)}." for what, keys in faults.items() if keys)
-            + " If it has other anchors, give those that it was trained with: anchors=Anchors(...)."
-        )
-    model.load_state_dict({key: state[their_name(key, names)] for key in model.state_dict()})
-    return model.eval()
-
-
-def their_name(key: str, names: Names) -> str:
-    """Their name of one of our parameters."""
-    module, _, parameter = key.rpartition(".")
-    while module and module not in names:
-        module, _, before = module.rpartition(".")
-        parameter = f"{before}.{parameter}"
-    return f"{names[module]}.{parameter}" if module else key
-
-
-def has_counters(state: State) -> bool:
-    """Whether batch norm has counters of its batches: torchvision's frozen one does without."""
-    return any(key.endswith(".num_batches_tracked") for key in state)
-
-
-def read_network(state: State, names: Names, kind: str) -> dict:
-    """The arguments of `RetinaNet` that the shapes of a state dict tell."""
-
-    def shape(module: str) -> list[int]:
-        key = their_name(f"{module}.weight", names)
-        found = list(state[key].shape) if key in state else []
-        if len(found) != 4 or min(found) < 1:
-            raise ValueError(
-                f"the checkpoint is not of {kind}: there is no convolution {key}"
-                f"{f', its shape is {found}' if key in state else ''}. It has "
-                f"{listed(list(state))}. What this package saved goes into model.load_state_dict."
-            )
-        return found
-
-    shape("backbone.layer1.0.conv1")
-    features, c5 = shape("fpn.lateral5")[:2]
-    layers = []
-    for stage in (1, 2, 3, 4):
-        before = their_name(f"backbone.layer{stage}.", names)
-        layers.append(len({k[len(before) :].split(".")[0] for k in state if k.startswith(before)}))
-    anchors = max(1, shape("regression_model.output")[0] // 4)
-    basic = their_name("backbone.layer1.0.conv3.weight", names) not in state
-    network = {
-        "block": BasicBlock if basic else Bottleneck,
-        "layers": [max(1, blocks) for blocks in layers],
-        "feature_size": features,
-        "num_classes": max(1, shape("classification_model.output")[0] // anchors),
-    }
-    p6 = shape("fpn.p6")[1]
-    if features != c5:  # else P5 and C5 have as many channels, and the source's kind decides
-        network["p6_from"] = "P5" if p6 == features else "C5"
-    return network
-
-
-def listed(names: list[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
-
-
-def read_state(source: Source, new_name: Callable[[str], str] = str) -> dict[str, Tensor]:
+def read_state(source: Source, new_name: Callable[[str], str] = str) -> State:
     """The parameters in a file, or in what `torch.load` gave: new name → tensor.
 
     A state dict within a checkpoint ("model", "state_dict") is found, and the "module." before
@@ -132,30 +33,109 @@ def read_state(source: Source, new_name: Callable[[str], str] = str) -> dict[str
     for name in ("model", "state_dict", "model_state_dict"):
         if isinstance(source, Mapping) and isinstance(source.get(name), Mapping):
             source = source[name]
-    if not isinstance(source, Mapping) or not source:
+    got = ""
+    if not isinstance(source, Mapping):
+        got = f"a {type(source).__name__}"
+    elif not source:
+        got = "an empty one"
+    elif other := [str(key) for key, value in source.items() if not is_dense(value)]:
+        got = f"other values under {listed(other)}"
+    if got:
         raise ValueError(
-            f"a checkpoint is a state dict, names with tensors; got a {type(source).__name__}"
-            f"{' that is empty' if isinstance(source, Mapping) else ''}. Of a model: "
-            f"model.state_dict()."
+            f"a checkpoint is a state dict, names with dense tensors; got {got}. Give the part "
+            f"that holds the parameters; of a model, model.state_dict()."
         )
-    if other := [str(key) for key, value in source.items() if not is_plain(value)]:
-        raise ValueError(
-            f"a checkpoint is a state dict, names with dense tensors; got other values under "
-            f"{listed(other)}. Give the part that holds the parameters."
-        )
-    state: dict[str, Tensor] = {}
-    for key, value in source.items():
-        name = new_name(str(key).removeprefix("module."))
-        if name in state:
-            raise ValueError(f"the checkpoint has one parameter under two names, {name} and {key}")
-        state[name] = value
-    return state
+    names = [new_name(str(key).removeprefix("module.")) for key in source]
+    if twice := [name for name in set(names) if names.count(name) > 1]:
+        raise ValueError(f"the checkpoint has under two names each: {listed(twice)}")
+    return dict(zip(names, source.values(), strict=True))
 
 
-def is_plain(value: object) -> bool:
-    """Whether it is a tensor with a value for each entry."""
-    return (
-        isinstance(value, Tensor)
-        and value.layout == torch.strided
-        and not (value.is_meta or value.is_quantized or value.is_nested)
-    )
+def is_dense(value: object) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided and not value.is_meta
+
+
+def listed(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def their_name(key: str, names: Names) -> str:
+    """Their name of one of our parameters."""
+    module = next((name for name in names if key.startswith(f"{name}.")), "")
+    return names.get(module, "") + key.removeprefix(module)
+
+
+def read_network(state: State, names: Names, kind: str, num_classes: int | None) -> dict:
+    """The arguments of `RetinaNet` that the shapes of a state dict tell.
+
+    Args:
+        names, kind: theirs, and whose they are.
+        num_classes: how many classes there must be; None for any number.
+    """
+
+    def shape(module: str) -> list[int]:
+        key = their_name(f"{module}.weight", names)
+        found = list(state[key].shape) if key in state else []
+        if len(found) != 4 or 0 in found:
+            raise ValueError(
+                f"the checkpoint is not of {kind}: there is no convolution {key}"
+                f"{f', its shape is {found}' if key in state else ''}. It has "
+                f"{listed(list(state))}. What this package saved goes into model.load_state_dict."
+            )
+        return found
+
+    shape("backbone.layer1.0.conv1")
+    features, c5 = shape("fpn.lateral5")[:2]
+    stages = [their_name(f"backbone.layer{i}.", names) for i in (1, 2, 3, 4)]
+    blocks = [key.removesuffix("conv1.weight") for key in state if key.endswith(".conv1.weight")]
+    anchors = max(1, shape("regression_model.output")[0] // 4)
+    basic = their_name("backbone.layer1.0.conv3.weight", names) not in state
+    network = {
+        "block": BasicBlock if basic else Bottleneck,
+        "layers": [max(1, sum(block.startswith(stage) for block in blocks)) for stage in stages],
+        "feature_size": features,
+        "num_classes": max(1, shape("classification_model.output")[0] // anchors),
+    }
+    if num_classes not in (None, network["num_classes"]):
+        raise ValueError(
+            f"the checkpoint has {network['num_classes']} classes, not {num_classes}. Load it as "
+            f"it is; then replace_classes(model, {num_classes}) gives it new ones, and "
+            f"keep_classes(model, …) keeps some of its own."
+        )
+    p6 = shape("fpn.p6")[1]
+    if features != c5:  # else P5 and C5 have as many channels, and the source's kind decides
+        network["p6_from"] = "P5" if p6 == features else "C5"
+    return network
+
+
+def has_counters(state: State) -> bool:
+    """Whether batch norm has counters of its batches: torchvision's frozen one does without."""
+    return any(key.endswith(".num_batches_tracked") for key in state)
+
+
+def make_detector(
+    state: State, names: Names, kind: str, arguments: dict, changes: dict
+) -> RetinaNet:
+    """A `RetinaNet` of these arguments, but for changes that are not None, with their parameters.
+
+    Raises:
+        ValueError: names or shapes do not fit.
+    """
+    changes = {name: value for name, value in changes.items() if value is not None}
+    model = RetinaNet(**{"freeze_bn": True, **arguments, **changes})
+    theirs = {their_name(key, names): value for key, value in model.state_dict().items()}
+    if not has_counters(state):
+        state |= {key: torch.tensor(0) for key in theirs if key.endswith(".num_batches_tracked")}
+    wanted, found = ({key: list(value.shape) for key, value in s.items()} for s in (theirs, state))
+    if wrong := [
+        f"{key} {found.get(key, 'missing')}, not {wanted.get(key, 'wanted')}"
+        for key in wanted | found
+        if wanted.get(key) != found.get(key)
+    ]:
+        raise ValueError(
+            f"the checkpoint does not fit {kind}: {listed(wrong)}. If it has other anchors, give "
+            f"those that it was trained with: anchors=Anchors(...)."
+        )
+    model.load_state_dict({key: state[their_name(key, names)] for key in model.state_dict()})
+    return model.eval()

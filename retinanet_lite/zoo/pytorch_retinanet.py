@@ -4,8 +4,9 @@ from ..model.boxes import BBoxTransform
 from ..model.detection import Detection
 from ..model.losses import FocalLoss
 from ..model.retinanet import RetinaNet
-from .parameters import HEADS, STAGES, Source, load_parameters
+from .parameters import HEADS, STAGES, Source, make_detector, read_network, read_state
 
+KIND = "pytorch-retinanet"
 NAMES = {
     **{f"backbone.{stage}": stage for stage in STAGES},
     **{f"fpn.lateral{level}": f"fpn.P{level}_1" for level in (3, 4, 5)},
@@ -46,7 +47,6 @@ def from_pytorch_retinanet(source: Source, num_classes: int | None = None, **cha
         ValueError: the file can't be read, or its names, shapes or classes do not fit. A whole
             pickled model, as the original saves it, is not loaded: it could run anything.
     """
-    changes = {name: value for name, value in changes.items() if value is not None}
-    return load_parameters(
-        source, NAMES, "pytorch-retinanet", num_classes, lambda *_: pytorch_retinanet() | changes
-    )
+    state = read_state(source)
+    network = read_network(state, NAMES, KIND, num_classes)
+    return make_detector(state, NAMES, KIND, network | pytorch_retinanet(), changes)

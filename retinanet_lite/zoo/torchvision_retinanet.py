@@ -18,8 +18,18 @@ from ..model.imagenet import download
 from ..model.losses import FocalLoss
 from ..model.retinanet import RetinaNet
 from .detector_file import architecture
-from .parameters import HEADS, STAGES, Source, has_counters, load_parameters, read_state, their_name
+from .parameters import (
+    HEADS,
+    STAGES,
+    Source,
+    has_counters,
+    make_detector,
+    read_network,
+    read_state,
+    their_name,
+)
 
+KIND = "torchvision's RetinaNet"
 NAMES = {
     **{f"backbone.{stage}": f"backbone.body.{stage}" for stage in STAGES},
     **{f"fpn.lateral{i + 3}": f"backbone.fpn.inner_blocks.{i}.0" for i in range(3)},
@@ -88,24 +98,25 @@ def from_torchvision(
     Raises:
         ValueError: the file can't be read, or its names, shapes or classes do not fit.
     """
-    if version not in (None, *VERSIONS):
-        raise ValueError(f'version must be "v1", "v2" or None; got {version!r}')
-
-    def settings(state: dict[str, Tensor], network: dict) -> dict:
-        found = "v2" if NORM in state else "v1"
-        if version not in (None, found):
-            has = "a" if NORM in state else "no"
-            raise ValueError(
-                f"the checkpoint is of torchvision's {found}, not {version}: its heads have {has} "
-                f"GroupNorm. Load it with version={found!r}, or without."
-            )
-        given = {name: value for name, value in changes.items() if value is not None}
-        if "bn_eps" not in given and not has_counters(state):
-            given["bn_eps"] = eps_of_frozen(network)
-        return {**VERSIONS[found](), **network, **given}
-
     state = read_state(source, name_of_today)
-    return load_parameters(state, NAMES, "torchvision's RetinaNet", num_classes, settings)
+    network = read_network(state, NAMES, KIND, num_classes)
+    found = "v2" if NORM in state else "v1"
+    if version not in (None, found):
+        raise ValueError(
+            f"the checkpoint is of torchvision's {found}, not {version}. Load it with "
+            f"version={found!r}, or without."
+        )
+    if changes.get("bn_eps") is None and not has_counters(state):
+        shape = network["block"], tuple(network["layers"]), network["num_classes"]
+        changes["bn_eps"] = 0.0 if shape == (*RESNETS["resnet50"], 91) else 1e-5
+        if changes["bn_eps"]:
+            warnings.warn(
+                "the checkpoint was saved with frozen batch norm, whose eps no file tells. It is "
+                "taken to be 1e-5; torchvision's published COCO weights have 0. If yours was "
+                "trained on from these: from_torchvision(..., bn_eps=0.0).",
+                stacklevel=2,
+            )
+    return make_detector(state, NAMES, KIND, VERSIONS[found]() | network, changes)
 
 
 def name_of_today(key: str) -> str:
@@ -118,20 +129,6 @@ def name_of_today(key: str) -> str:
     return f"{old[1]}.{int(old[2]) // 2}.0.{old[3]}" if old else key
 
 
-def eps_of_frozen(network: dict) -> float:
-    """The eps of a source with torchvision's frozen batch norm, which its file does not tell."""
-    shape = network["block"], tuple(network["layers"]), network["num_classes"]
-    if shape == (*RESNETS["resnet50"], 91):
-        return 0.0
-    warnings.warn(
-        "the checkpoint was saved with frozen batch norm, whose eps no file tells. It is taken to "
-        "be 1e-5; torchvision's published COCO weights have 0. If yours was trained on from "
-        "these: from_torchvision(..., bn_eps=0.0).",
-        stacklevel=5,
-    )
-    return 1e-5
-
-
 def to_torchvision(model: RetinaNet) -> dict[str, Tensor]:
     """The state dict of a model as torchvision's RetinaNet loads it.
 
@@ -139,24 +136,17 @@ def to_torchvision(model: RetinaNet) -> dict[str, Tensor]:
     torchvision's own has otherwise, since with them the same parameters find other boxes.
     """
     version = "v1" if model.regression_model.norm_groups is None else "v2"
-    theirs = what_boxes_mean(RetinaNet(1, BasicBlock, [1, 1, 1, 1], **VERSIONS[version]()))
-    mine = what_boxes_mean(model)
-    different = [f"{n} is {mine[n]}, there {theirs[n]}" for n in mine if mine[n] != theirs[n]]
-    if different:
+    tiny = RetinaNet(1, BasicBlock, [1, 1, 1, 1], **VERSIONS[version]())
+    mine, theirs = (about | about["anchors"] for about in map(architecture, (model, tiny)))
+    mine["std"] = [round(value, 6) for value in mine["std"]]  # float32's 0.1 is not 0.1
+    names = [*theirs["anchors"], "p6_from", "norm_groups", "bn_eps", "std", "max_log_scale"]
+    if different := [f"{n} is {mine[n]}, there {theirs[n]}" for n in names if mine[n] != theirs[n]]:
         warnings.warn(
             f"torchvision's {version} gives other results with these parameters, or does not load "
             f"them, because of other settings: {'; '.join(different)}",
             stacklevel=2,
         )
     return {their_name(key, NAMES): value for key, value in model.state_dict().items()}
-
-
-def what_boxes_mean(model: RetinaNet) -> dict:
-    """The settings that decide what the network's outputs mean, by name."""
-    about = architecture(model)
-    about["std"] = [round(value, 6) for value in about["std"]]  # float32's 0.1 is not 0.1
-    names = ("p6_from", "norm_groups", "bn_eps", "std", "max_log_scale")
-    return {**about["anchors"], **{name: about[name] for name in names}}
 
 
 def load_coco(name: str = "coco", **changes) -> RetinaNet:
@@ -183,12 +173,6 @@ def coco_categories(name: str = "coco") -> tuple[str, ...]:
     Label 0 is "__background__" and is never learned; some ids are of no category, "N/A".
     """
     return tuple(published(name).meta["categories"])
-
-
-def real_labels(name: str = "coco") -> list[int]:
-    """Which of torchvision's labels are categories: 80 of the 91."""
-    categories = coco_categories(name)
-    return [i for i, name in enumerate(categories) if name not in ("__background__", "N/A")]
 
 
 def published(name: str) -> WeightsEnum:
