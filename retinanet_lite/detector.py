@@ -14,7 +14,8 @@ from .data.transforms import resize
 from .fast import quicken, unquicken
 from .model.retinanet import Prediction, RetinaNet
 from .zoo import SHAPES, keep_classes
-from .zoo.detector_file import architecture, read_detector, write_detector
+from .zoo.detector_file import architecture, build
+from .zoo.safe_files import read_file, write_atomically
 from .zoo.torchvision_retinanet import COCO, COCO_SIZE, coco_categories, load_coco
 
 
@@ -141,7 +142,11 @@ class Detector:
             half: store the convolutions' weights as float16, in half the space.
             more: plain values to keep in the file beside it, for example how it was trained.
         """
-        write_detector(path, self.model, self.about(), half, **more)
+        weights = {
+            name: value.half() if half and value.dim() > 1 else value
+            for name, value in self.model.state_dict().items()
+        }
+        write_atomically(path, {"weights": weights, "about": self.about(), **more})
 
     def about(self) -> dict:
         """What `load` needs besides the weights, as plain numbers and names."""
@@ -155,7 +160,17 @@ class Detector:
         Raises:
             ValueError: if the file is missing, damaged or not a detector's.
         """
-        return cls(*read_detector(path), plain)
+        content = read_file(path)
+        try:
+            about = content.get("about")
+            model = build(about)
+            model.load_state_dict(content["weights"])
+            return cls(model.eval(), about["classes"], about["size"], plain)
+        except (AttributeError, KeyError, TypeError, RuntimeError) as error:
+            raise ValueError(
+                f"{path} holds no detector. Name a file that Detector.save or training wrote, such "
+                f"as best.pt."
+            ) from error
 
 
 coco_detector = Detector.pretrained

@@ -397,10 +397,10 @@ def truncated(path):
         (lambda path: path.write_text("step,loss\n1,2\n"), "a.pt can't be read"),
         (
             lambda path: path.write_bytes(pickle.dumps(CLASSES, protocol=2)),
-            "a.pt (can't be read|holds a tup)",
+            "a.pt (can't be read|holds no detector)",
         ),
         (truncated, "a.pt can't be read"),
-        (lambda path: torch.save(torch.zeros(3), path), "a.pt holds a Tensor and no detector"),
+        (lambda path: torch.save(torch.zeros(3), path), "a.pt holds no detector"),
         (lambda path: torch.save({"w": 1}, path), "a.pt holds no detector. .*such as best.pt"),
         (
             lambda path: torch.save({"weights": {}, "about": {"classes": ["a"]}}, path),

@@ -45,6 +45,6 @@ def test_a_detector_uses_it_but_does_not_save_it(model, small_batch, tmp_path):
     fast = Detector(for_inference(model), names)
     for mine, its in zip(fast(images), Detector(model, names)(images), strict=True):
         torch.testing.assert_close(mine["scores"], its["scores"], rtol=0, atol=1e-4)
-    with pytest.raises(ValueError, match=r"save the model that for_inference\(\) was called on"):
+    with pytest.raises(ValueError, match=r"save the model that for_inference\(\) was given"):
         fast.save(tmp_path / "a.pt")
     assert not (tmp_path / "a.pt").exists()

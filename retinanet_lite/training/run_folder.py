@@ -8,7 +8,8 @@ import torch
 
 from ..detector import Detector
 from ..devices import rank
-from ..zoo.detector_file import architecture, build, read
+from ..zoo.detector_file import architecture, build
+from ..zoo.safe_files import read_file
 
 
 class Run:
@@ -28,7 +29,7 @@ class Run:
         self.step = 0
         self.log: list[dict] = []
         if self.folder and (self.folder / "last.pt").exists():
-            self.resume(read(self.folder / "last.pt"))
+            self.resume(self.folder / "last.pt")
         self.best = max(map(quality, self.log), default=-1.0)
         if self.folder and rank() == 0:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -37,17 +38,15 @@ class Run:
             part.write_text("".join(map(line, self.log)))
             part.replace(self.folder / "log.jsonl")
 
-    def resume(self, content: dict) -> None:
+    def resume(self, path: Path) -> None:
         """Go on from a checkpoint."""
-        if not {"weights", "about", "optimizer", "recipe", "step"} <= set(content):
-            raise ValueError(
-                f"{self.folder / 'last.pt'} is not the checkpoint of a training. Name another "
-                f"folder."
-            )
+        content = read_file(path)
+        needed = {"weights", "about", "optimizer", "recipe", "step"}
+        if not isinstance(content, dict) or not needed <= content.keys():
+            raise ValueError(f"{path} is not the checkpoint of a training. Name another folder.")
         mine = {**self.detector.about(), **self.recipe}
         # an older package did not write every setting: what is missing was the default
-        about = content["about"] | architecture(build(content["about"]))
-        other = {**about, **content["recipe"]}
+        other = content["about"] | architecture(build(content["about"])) | content["recipe"]
         different = [name for name in mine if mine[name] != other[name]]
         if different:
             raise ValueError(
