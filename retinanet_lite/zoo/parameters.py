@@ -10,13 +10,12 @@ from ..model.backbone import BasicBlock, Bottleneck
 from ..model.retinanet import RetinaNet
 from .safe_files import read_file
 
-STAGES = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4")
 HEADS = ("classification", "regression")
 SHOWN = 5  # names that an error lists before it counts the others
 
 State = dict[str, Tensor]
 Source = Mapping[str, Tensor] | str | os.PathLike
-Names = Mapping[str, str]  # our name of each module with parameters → theirs
+Names = Mapping[str, str]  # how our name of a parameter begins → how theirs does
 
 
 def read_state(source: Source, new_name: Callable[[str], str] = str) -> State:
@@ -62,8 +61,8 @@ def listed(names: list[str]) -> str:
 
 def their_name(key: str, names: Names) -> str:
     """Their name of one of our parameters."""
-    module = next((name for name in names if key.startswith(f"{name}.")), "")
-    return names.get(module, "") + key.removeprefix(module)
+    start = next((name for name in names if key.startswith(name)), "")
+    return names.get(start, "") + key.removeprefix(start)
 
 
 def read_network(state: State, names: Names, kind: str, num_classes: int | None) -> dict:
@@ -109,11 +108,6 @@ def read_network(state: State, names: Names, kind: str, num_classes: int | None)
     return network
 
 
-def has_counters(state: State) -> bool:
-    """Whether batch norm has counters of its batches: torchvision's frozen one does without."""
-    return any(key.endswith(".num_batches_tracked") for key in state)
-
-
 def make_detector(
     state: State, names: Names, kind: str, arguments: dict, changes: dict
 ) -> RetinaNet:
@@ -125,8 +119,9 @@ def make_detector(
     changes = {name: value for name, value in changes.items() if value is not None}
     model = RetinaNet(**{"freeze_bn": True, **arguments, **changes})
     theirs = {their_name(key, names): value for key, value in model.state_dict().items()}
-    if not has_counters(state):
-        state |= {key: torch.tensor(0) for key in theirs if key.endswith(".num_batches_tracked")}
+    counters = {key: torch.tensor(0) for key in theirs if key.endswith(".num_batches_tracked")}
+    if not counters.keys() & state.keys():  # as in torchvision's frozen batch norm
+        state |= counters
     wanted, found = ({key: list(value.shape) for key, value in s.items()} for s in (theirs, state))
     if wrong := [
         f"{key} {found.get(key, 'missing')}, not {wanted.get(key, 'wanted')}"

@@ -4,17 +4,16 @@ from ..model.boxes import BBoxTransform
 from ..model.detection import Detection
 from ..model.losses import FocalLoss
 from ..model.retinanet import RetinaNet
-from .parameters import HEADS, STAGES, Source, make_detector, read_network, read_state
+from .parameters import HEADS, Source, make_detector, read_network, read_state
 
 KIND = "pytorch-retinanet"
 NAMES = {
-    **{f"backbone.{stage}": stage for stage in STAGES},
+    "backbone.": "",
     **{f"fpn.lateral{level}": f"fpn.P{level}_1" for level in (3, 4, 5)},
     **{f"fpn.output{level}": f"fpn.P{level}_2" for level in (3, 4, 5)},
     "fpn.p6": "fpn.P6",
     "fpn.p7": "fpn.P7_2",
-    **{f"{h}_model.conv{i}": f"{h}Model.conv{i}" for h in HEADS for i in (1, 2, 3, 4)},
-    **{f"{h}_model.output": f"{h}Model.output" for h in HEADS},
+    **{f"{head}_model": f"{head}Model" for head in HEADS},
 }
 
 

@@ -4,11 +4,7 @@ import re
 import warnings
 
 from torch import Tensor
-from torchvision.models import WeightsEnum
-from torchvision.models.detection import (
-    RetinaNet_ResNet50_FPN_V2_Weights,
-    RetinaNet_ResNet50_FPN_Weights,
-)
+from torchvision.models import WeightsEnum, get_weight
 
 from ..model.anchors import Anchors
 from ..model.backbone import RESNETS, BasicBlock
@@ -18,33 +14,25 @@ from ..model.imagenet import download
 from ..model.losses import FocalLoss
 from ..model.retinanet import RetinaNet
 from .detector_file import architecture
-from .parameters import (
-    HEADS,
-    STAGES,
-    Source,
-    has_counters,
-    make_detector,
-    read_network,
-    read_state,
-    their_name,
-)
+from .parameters import HEADS, Source, make_detector, read_network, read_state, their_name
 
 KIND = "torchvision's RetinaNet"
 NAMES = {
-    **{f"backbone.{stage}": f"backbone.body.{stage}" for stage in STAGES},
+    "backbone": "backbone.body",
     **{f"fpn.lateral{i + 3}": f"backbone.fpn.inner_blocks.{i}.0" for i in range(3)},
     **{f"fpn.output{i + 3}": f"backbone.fpn.layer_blocks.{i}.0" for i in range(3)},
-    **{f"fpn.{p}": f"backbone.fpn.extra_blocks.{p}" for p in ("p6", "p7")},
+    "fpn.p": "backbone.fpn.extra_blocks.p",
     **{f"{h}_model.conv{i + 1}": f"head.{h}_head.conv.{i}.0" for h in HEADS for i in range(4)},
     **{f"{h}_model.norm{i + 1}": f"head.{h}_head.conv.{i}.1" for h in HEADS for i in range(4)},
     "classification_model.output": "head.classification_head.cls_logits",
     "regression_model.output": "head.regression_head.bbox_reg",
 }
 NORM = "head.classification_head.conv.0.1.weight"  # v2 has it
+COUNTER = "backbone.body.bn1.num_batches_tracked"  # frozen batch norm does without
 # torchvision's published detectors
 COCO = {
-    "coco": RetinaNet_ResNet50_FPN_Weights.COCO_V1,
-    "coco_v2": RetinaNet_ResNet50_FPN_V2_Weights.COCO_V1,
+    "coco": get_weight("RetinaNet_ResNet50_FPN_Weights.COCO_V1"),
+    "coco_v2": get_weight("RetinaNet_ResNet50_FPN_V2_Weights.COCO_V1"),
 }
 COCO_SIZE = (800, 1333)  # of images, see `transforms.resize`
 
@@ -106,7 +94,7 @@ def from_torchvision(
             f"the checkpoint is of torchvision's {found}, not {version}. Load it with "
             f"version={found!r}, or without."
         )
-    if changes.get("bn_eps") is None and not has_counters(state):
+    if changes.get("bn_eps") is None and COUNTER not in state:
         shape = network["block"], tuple(network["layers"]), network["num_classes"]
         changes["bn_eps"] = 0.0 if shape == (*RESNETS["resnet50"], 91) else 1e-5
         if changes["bn_eps"]:
