@@ -18,28 +18,23 @@ BACKENDS = {"cuda": "nccl", "xpu": "xccl"}  # by which the processes of several 
 
 def best_device() -> torch.device:
     """The accelerator that PyTorch finds on this machine, or else the CPU."""
-    if hasattr(torch, "accelerator"):
-        found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
-        return found or torch.device("cpu")
-    there = [name for name in ("cuda", "xpu", "mps") if is_there(torch.device(name))]
-    return torch.device([*there, "cpu"][0])
+    found = torch.accelerator.is_available() and torch.accelerator.current_accelerator()
+    return found or torch.device("cpu")
 
 
 def known_device(name: str) -> torch.device:
-    """The device of a name such as "cuda:1", if this machine has it; else ValueError."""
+    """The device of a name such as "cuda:1", if this machine has it; else ValueError.
+
+    It is counted, not used, as others may be using it.
+    """
     try:
         device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or not is_there(device):
+        there = (device.index or 0) < torch.get_device_module(device).device_count()
+    except (AttributeError, RuntimeError):
+        there = False
+    if not there:
         raise ValueError(f"there is no device {name} here; cpu is, and {best_device()}")
     return device
-
-
-def is_there(device: torch.device) -> bool:
-    """Whether this machine has a device: it is counted, not used, as others may be using it."""
-    count = getattr(getattr(torch, device.type, None), "device_count", int)
-    return device.type == "cpu" or (device.index or 0) < count()
 
 
 @contextmanager

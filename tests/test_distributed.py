@@ -188,14 +188,6 @@ def test_the_device_is_the_machines_accelerator(monkeypatch, kind):
     assert best_device() == torch.device(kind or "cpu")
 
 
-@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu", None])
-def test_a_pytorch_without_accelerators_counts_devices(monkeypatch, kind):
-    monkeypatch.delattr(torch, "accelerator")
-    for name in ("cuda", "mps", "xpu"):
-        monkeypatch.setattr(getattr(torch, name), "device_count", lambda n=name: int(n == kind))
-    assert best_device() == torch.device(kind or "cpu")
-
-
 def test_a_device_is_known_where_it_is_counted(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.xpu, "device_count", lambda: 0)

@@ -6,6 +6,7 @@ An object that no anchor overlaps by half is learned from its best anchor alone,
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -51,59 +52,55 @@ class Coverage:
 
     def __str__(self) -> str:
         """The report: a table by size, one by level, and what to change."""
-        groups = [
-            (f"side {low} to {high}" if high else f"side from {low}", self.between(low, high))
-            for low, high in zip(SIDES, [*SIDES[1:], None], strict=True)
+        size = torch.bucketize(self.sides, torch.tensor(SIDES, dtype=self.sides.dtype), right=True)
+        names = [f"side {low} to {high}" for low, high in pairwise(SIDES)] + [
+            f"side from {SIDES[-1]}"
         ]
-        groups += [(f"best on P{level}", self.level == level) for level in range(3, 8)]
+        groups = {"all": self.level > 0}
+        groups |= {name: size == i for i, name in enumerate(names, start=1)}
+        groups |= {f"best on P{level}": self.level == level for level in range(3, 8)}
         lines = [f"{'objects':18}{'number':>8}{'best IoU':>10}{'< 0.5':>8}{'< 0.4':>8}"]
-        for name, group in [("all", torch.ones_like(self.level, dtype=torch.bool)), *groups]:
-            if group.any():
-                lines.append(
-                    f"{name:18}{int(group.sum()):8}{self.best_iou[group].mean():10.2f}"
-                    f"{self.under(0.5, group):8.1%}{self.under(0.4, group):8.1%}"
-                )
+        lines += [
+            f"{name:18}{int(group.sum()):8}{self.best_iou[group].mean():10.2f}"
+            f"{self.under(0.5, group):8.1%}{self.under(0.4, group):8.1%}"
+            for name, group in groups.items()
+            if group.any()
+        ]
         lines.append(
             "Best IoU is a mean; a side is that of the square of the object's area, in pixels."
         )
         return "\n".join([*lines, "", *self.advice()])
 
-    def between(self, low: float, high: float | None) -> Tensor:
-        return (self.sides >= low) & (self.sides < (high or float("inf")))
-
     def advice(self) -> list[str]:
         """What to change, a sentence each."""
         poor = self.best_iou < 0.5
-        share = poor.double().mean().item()
+        share = self.under(0.5)
         if share <= 0.02:
             return [f"The anchors fit: {1 - share:.1%} of the objects have one of IoU 0.5 or more."]
-        lines = [f"{share:.1%} of the objects have no anchor of IoU 0.5. What would help:"]
-        small = poor & (self.sides < self.smallest)
-        large = poor & (self.sides > self.largest)
         ratio = self.sizes[:, 1] / self.sizes[:, 0]
-        flat = poor & (ratio < min(self.ratios) / 1.5)
-        tall = poor & (ratio > max(self.ratios) * 1.5)
-        if small.any():
-            side = self.sides[small].quantile(0.25).item()
+        small, large = self.sides < self.smallest, self.sides > self.largest
+        flat, tall = ratio < min(self.ratios) / 1.5, ratio > max(self.ratios) * 1.5
+        lines = [f"{share:.1%} of the objects have no anchor of IoU 0.5. What would help:"]
+        if count := int((poor & small).sum()):
+            factor = self.smallest / self.sides[poor & small].quantile(0.25).item()
             lines.append(
-                f"- {int(small.sum())} of these are smaller than the smallest anchor "
-                f"({self.smallest:.0f} pixels): scale the images up by "
-                f"{self.smallest / side:.1f} (the detector's size), or use smaller anchors: "
-                f"Anchors(size={self.size * side / self.smallest:.1f}). The first helps more: "
+                f"- {count} of these are smaller than the smallest anchor ({self.smallest:.0f} "
+                f"pixels): scale the images up by {factor:.1f} (the detector's size), or use "
+                f"smaller anchors: Anchors(size={self.size / factor:.1f}). The first helps more: "
                 f"smaller anchors stand no closer together."
             )
-        if large.any():
+        if count := int((poor & large).sum()):
             lines.append(
-                f"- {int(large.sum())} of these are larger than the largest anchor "
-                f"({self.largest:.0f} pixels): scale the images down (the detector's size)."
+                f"- {count} of these are larger than the largest anchor ({self.largest:.0f} "
+                f"pixels): scale the images down (the detector's size)."
             )
-        for group, kind in ((flat, "flatter"), (tall, "taller")):
-            if group.any():
+        for group, kind in ((poor & flat, "flatter"), (poor & tall, "taller")):
+            if count := int(group.sum()):
                 lines.append(
-                    f"- {int(group.sum())} of these are {kind} than the anchors: add a ratio "
-                    f"(height / width) of {ratio[group].median():.2g} to Anchors(ratios=...)."
+                    f"- {count} of these are {kind} than the anchors: add a ratio (height / "
+                    f"width) of {ratio[group].median():.2g} to Anchors(ratios=...)."
                 )
-        if not (small | large | flat | tall).any():
+        if len(lines) == 1:
             lines.append("- finer steps between the anchors: more scales or ratios.")
         return lines
 
@@ -135,13 +132,12 @@ def anchor_coverage(
         if len(boxes) == 0:
             continue
         size = anchors.filled_up(*boxes.canvas_size)
-        counts = torch.tensor(anchors.level_counts(*size))
+        ends = torch.tensor(anchors.level_counts(*size)).cumsum(0)
         boxes = boxes.as_subclass(Tensor)
         # on the CPU, where the boxes are, also for the anchors of a model on a GPU
-        all_anchors = anchors(size).cpu()  # [N, 4]
-        iou, row = box_iou(all_anchors, boxes).max(dim=0)  # [M] each
+        iou, row = box_iou(anchors(size).cpu(), boxes).max(dim=0)  # [M] each, of [N, M]
         ious.append(iou)
-        levels.append(torch.searchsorted(counts.cumsum(0), row, right=True))
+        levels.append(torch.searchsorted(ends, row, right=True))
         sizes.append(boxes[:, 2:] - boxes[:, :2])
     if not ious:
         raise ValueError("there is no object in the data set, so there is nothing to cover")

@@ -9,12 +9,12 @@ from torch import Tensor
 def check_entries(
     detections: Sequence[Mapping[str, Tensor]],
     targets: Sequence[Mapping[str, Tensor]],
-    num_classes: int | None = None,
+    num_classes: float = math.inf,
     crowds: bool = False,
 ) -> None:
     """Raise ValueError unless detections and targets are as at the top of average_precision.py.
 
-    Labels end at `num_classes` − 1 where it is given. Only with `crowds` may objects be crowds.
+    Labels are below `num_classes`. Only with `crowds` may objects be crowds.
     """
     if len(detections) != len(targets):
         raise ValueError(
@@ -32,7 +32,7 @@ def check_entries(
 
 
 def check_entry(
-    name: str, entry: Mapping[str, Tensor], keys: Sequence[str], num_classes: int | None
+    name: str, entry: Mapping[str, Tensor], keys: Sequence[str], num_classes: float
 ) -> None:
     """Raise ValueError unless an image's entry has sound boxes and labels, and all of `keys`."""
     keys = [*keys, *({"area", "iscrowd"} & set(entry))]
@@ -51,10 +51,9 @@ def check_entry(
             f"{name} has a box with x2 < x1 or y2 < y1. Boxes are (x1, y1, x2, y2) in pixels; from "
             f'(x, y, width, height): torchvision.ops.box_convert(boxes, "xywh", "xyxy").'
         )
-    highest = math.inf if num_classes is None else num_classes - 1
-    wrong = labels[(labels < 0) | (labels > highest) | (labels != labels.round())]
+    wrong = labels[(labels < 0) | (labels >= num_classes) | (labels != labels.round())]
     if len(wrong):
         raise ValueError(
             f"{name} has the label {wrong[0].item()}; labels are whole numbers from 0 to "
-            f"{highest}. If yours start at 1, subtract 1; the background has no label."
+            f"{num_classes - 1}. If yours start at 1, subtract 1; the background has no label."
         )

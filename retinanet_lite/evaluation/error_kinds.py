@@ -8,7 +8,7 @@ on one of its own, TIDE calls it badly placed, we call it of the wrong class.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -84,14 +84,8 @@ def sort_errors(
     for found, target in zip(detections, targets, strict=True):
         scores, ranking = found["scores"].sort(descending=True, stable=True)
         ranking = ranking[scores >= score_threshold]
-        kinds, fates = _sort_image(
-            found["boxes"][ranking].cpu().double(),
-            found["labels"][ranking].cpu(),
-            target["boxes"].cpu().double(),
-            target["labels"].cpu(),
-            iou_threshold,
-            background_threshold,
-        )
+        best = {key: found[key][ranking] for key in ("boxes", "labels")}
+        kinds, fates = _sort_image(best, target, iou_threshold, background_threshold)
         in_order: list[str | None] = [None] * len(found["boxes"])
         for row, kind in zip(ranking.tolist(), kinds, strict=True):
             in_order[row] = kind
@@ -101,14 +95,14 @@ def sort_errors(
 
 
 def _sort_image(
-    boxes: Tensor,
-    labels: Tensor,
-    objects: Tensor,
-    object_labels: Tensor,
+    found: Mapping[str, Tensor],
+    target: Mapping[str, Tensor],
     iou_threshold: float,
     background_threshold: float,
 ) -> tuple[list[str], list[str]]:
-    """The kinds of one image's detections [n, 4], best first, and of its objects [m, 4]."""
+    """The kinds of one image's detections, best first, and of its objects."""
+    boxes, objects = found["boxes"].cpu().double(), target["boxes"].cpu().double()  # [n, 4], [m, 4]
+    labels, object_labels = found["labels"].cpu(), target["labels"].cpu()
     kinds, fates = ["background"] * len(boxes), ["missed"] * len(objects)
     for label in labels.unique():
         rows = torch.nonzero(labels == label)[:, 0].tolist()

@@ -7,6 +7,7 @@ run that was stopped goes on where it was, with the result of a run that was not
 import math
 from dataclasses import asdict
 from pathlib import Path
+from statistics import fmean
 
 import torch
 import torch.nn as nn
@@ -91,19 +92,15 @@ def fit(
             raise FloatingPointError(explain(record, norm.item(), stream, recipe, model))
         optimizer.step()
 
-        done = step + 1
-        if due(done, recipe.evaluate_every, recipe.steps):
+        done, last = step + 1, step + 1 == recipe.steps
+        if last or done % recipe.evaluate_every == 0:
             share_buffers(model)
             if validation_data is not None:
                 record |= evaluate(detector, validation_data, recipe.batch_size, progress)
-        run.write(record, save=due(done, recipe.save_every, recipe.steps))
+        run.write(record, save=last or done % recipe.save_every == 0)
         bar.set_postfix(shown(run), refresh=False)
     model.eval()
     return run.log
-
-
-def due(step: int, every: int, last: int) -> bool:
-    return step % every == 0 or step == last
 
 
 def make_loader(
@@ -130,11 +127,8 @@ def make_loader(
 
 def shown(run: Run) -> dict[str, str]:
     """What stands beside the bar: the losses, averaged over the last steps, and the best AP."""
-    recent = run.log[-20:]
-    numbers = {
-        name: sum(record[name] for record in recent) / len(recent)
-        for name in ("classification", "regression")
-    }
+    recent, names = run.log[-20:], ("classification", "regression")
+    numbers = {name: fmean(record[name] for record in recent) for name in names}
     if run.best >= 0:
         numbers["best AP"] = run.best
     return {name: f"{value:.3f}" for name, value in numbers.items()}
@@ -144,9 +138,8 @@ def explain(record: dict, norm: float, stream: Stream, recipe: Recipe, model: nn
     """What to say when a loss is not finite: where, which images, and why it may be."""
     first = (record["step"] - 1) * recipe.batch_size
     names = ", ".join(stream.name(first + i) for i in range(recipe.batch_size))
-    if not all(p.isfinite().all() for p in model.parameters()):
-        cause = "the model's weights were not finite before this step; start from sound ones"
-    else:
+    cause = "the model's weights were not finite before this step; start from sound ones"
+    if all(p.isfinite().all() for p in model.parameters()):
         cause = (
             f"most often a learning rate that is too high (here {record['learning_rate']:g}, at "
             f"most {recipe.learning_rate:g}: try a tenth, or a longer warmup), else an image or "
