@@ -16,7 +16,7 @@ from .model.retinanet import Prediction, RetinaNet
 from .zoo import SHAPES, keep_classes
 from .zoo.detector_file import architecture, build
 from .zoo.safe_files import read_file, write_atomically
-from .zoo.torchvision_retinanet import COCO, COCO_SIZE, coco_categories, load_coco
+from .zoo.torchvision_retinanet import COCO_SIZE, coco_categories, load_coco
 
 
 @dataclass
@@ -64,8 +64,6 @@ class Detector:
         """
         if name == "shapes":
             return cls.load(SHAPES, plain)
-        if name not in COCO:
-            raise ValueError(f"there are detectors shapes, {', '.join(COCO)}; got {name!r}")
         names = coco_categories(name)
         labels = [i for i, its in enumerate(names) if its not in ("__background__", "N/A")]
         model = keep_classes(load_coco(name), labels)
@@ -150,7 +148,7 @@ class Detector:
 
     def about(self) -> dict:
         """What `load` needs besides the weights, as plain numbers and names."""
-        size = list(self.size) if self.size else None
+        size = self.size and list(self.size)
         return {"classes": list(self.classes), "size": size, **architecture(self.model)}
 
     @classmethod
@@ -165,12 +163,12 @@ class Detector:
             about = content.get("about")
             model = build(about)
             model.load_state_dict(content["weights"])
-            return cls(model.eval(), about["classes"], about["size"], plain)
+            parts = model.eval(), about["classes"], about["size"]
         except (AttributeError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
-                f"{path} holds no detector. Name a file that Detector.save or training wrote, such "
-                f"as best.pt."
+                f"{path} holds no detector. Name what Detector.save wrote, such as best.pt."
             ) from error
+        return cls(*parts, plain)
 
 
 coco_detector = Detector.pretrained

@@ -86,10 +86,8 @@ def sort_errors(
         ranking = ranking[scores >= score_threshold]
         best = {key: found[key][ranking] for key in ("boxes", "labels")}
         kinds, fates = _sort_image(best, target, iou_threshold, background_threshold)
-        in_order: list[str | None] = [None] * len(found["boxes"])
-        for row, kind in zip(ranking.tolist(), kinds, strict=True):
-            in_order[row] = kind
-        result.detections.append(in_order)
+        kind_of = dict(zip(ranking.tolist(), kinds, strict=True))
+        result.detections.append([kind_of.get(row) for row in range(len(scores))])
         result.objects.append(fates)
     return result
 

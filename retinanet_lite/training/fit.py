@@ -107,17 +107,16 @@ def make_loader(
     stream: Stream, recipe: Recipe, first_step: int, workers: int, pin_memory: bool
 ) -> DataLoader:
     """The batches of this process, from a step on."""
-    if recipe.batch_size % world_size():
+    size, world = recipe.batch_size, world_size()
+    if size % world:
         raise ValueError(
-            f"a batch of {recipe.batch_size} can't be shared equally by {world_size()} processes; "
-            f"make batch_size a multiple of {world_size()}"
+            f"a batch of {size} can't be shared equally by {world} processes; make batch_size a "
+            f"multiple of {world}"
         )
-    positions = range(
-        first_step * recipe.batch_size + rank(), recipe.steps * recipe.batch_size, world_size()
-    )
+    positions = range(first_step * size + rank(), recipe.steps * size, world)
     return DataLoader(
         stream,
-        batch_size=recipe.batch_size // world_size(),
+        batch_size=size // world,
         sampler=positions,
         collate_fn=to_batch,
         num_workers=workers,

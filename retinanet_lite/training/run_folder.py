@@ -47,12 +47,15 @@ class Run:
         mine = {**self.detector.about(), **self.recipe}
         # an older package did not write every setting: what is missing was the default
         other = content["about"] | architecture(build(content["about"])) | content["recipe"]
-        different = [name for name in mine if mine[name] != other[name]]
+        different = [
+            f"{name} ({other[name]} there, {value} here)"
+            for name, value in mine.items()
+            if value != other[name]
+        ]
         if different:
             raise ValueError(
-                f"{self.folder} holds a training that differs in "
-                + ", ".join(f"{n} ({other[n]} there, {mine[n]} here)" for n in different)
-                + ". Go on with the same, or name another folder."
+                f"{self.folder} holds a training that differs in {', '.join(different)}. Go on "
+                f"with the same, or name another folder."
             )
         self.detector.model.load_state_dict(content["weights"])
         self.optimizer.load_state_dict(content["optimizer"])
@@ -70,12 +73,8 @@ class Run:
         if quality(record) == self.best if self.best >= 0 else save:
             self.detector.save(self.folder / "best.pt", step=record["step"])
         if save:
-            self.detector.save(
-                self.folder / "last.pt",
-                step=record["step"],
-                optimizer=self.optimizer.state_dict(),
-                recipe=self.recipe,
-            )
+            more = {"optimizer": self.optimizer.state_dict(), "recipe": self.recipe}
+            self.detector.save(self.folder / "last.pt", step=record["step"], **more)
 
 
 def quality(record: dict) -> float:

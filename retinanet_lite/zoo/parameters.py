@@ -45,8 +45,8 @@ def read_state(source: Source, new_name: Callable[[str], str] = str) -> State:
             f"that holds the parameters; of a model, model.state_dict()."
         )
     names = [new_name(str(key).removeprefix("module.")) for key in source]
-    if twice := [name for name in set(names) if names.count(name) > 1]:
-        raise ValueError(f"the checkpoint has under two names each: {listed(twice)}")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ValueError(f"the checkpoint has two parameters each for {listed(twice)}")
     return dict(zip(names, source.values(), strict=True))
 
 

@@ -166,5 +166,5 @@ def coco_categories(name: str = "coco") -> tuple[str, ...]:
 def published(name: str) -> WeightsEnum:
     """torchvision's published detector of this name."""
     if name not in COCO:
-        raise ValueError(f"there are published weights {', '.join(COCO)}; got {name!r}")
+        raise ValueError(f"there are {', '.join(COCO)}, and a Detector's shapes; got {name!r}")
     return COCO[name]
