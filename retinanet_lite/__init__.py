@@ -46,38 +46,10 @@ from .zoo import (
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "Anchors",
-    "BBoxTransform",
-    "BasicBlock",
-    "Bottleneck",
-    "ClassificationModel",
-    "ClipBoxes",
-    "Detection",
-    "Detector",
-    "FocalLoss",
-    "PyramidFeatures",
-    "Recipe",
-    "RegressionModel",
-    "ResNet",
-    "RetinaNet",
-    "anchor_coverage",
-    "coco_detector",
-    "evaluate",
-    "fit",
-    "focal_loss",
-    "for_inference",
-    "from_pytorch_retinanet",
-    "from_torchvision",
-    "keep_classes",
-    "match_anchors",
-    "quicken",
-    "replace_classes",
-    "retinanet_resnet18",
-    "retinanet_resnet34",
-    "retinanet_resnet50",
-    "retinanet_resnet101",
-    "retinanet_resnet152",
-    "to_torchvision",
-    "unquicken",
-]
+__all__ = ["Detector", "Recipe", "anchor_coverage", "coco_detector", "evaluate", "fit"]
+__all__ += ["RetinaNet", "retinanet_resnet18", "retinanet_resnet34", "retinanet_resnet50"]
+__all__ += ["retinanet_resnet101", "retinanet_resnet152", "ResNet", "BasicBlock", "Bottleneck"]
+__all__ += ["PyramidFeatures", "ClassificationModel", "RegressionModel", "Anchors"]
+__all__ += ["BBoxTransform", "ClipBoxes", "Detection", "FocalLoss", "focal_loss", "match_anchors"]
+__all__ += ["from_pytorch_retinanet", "from_torchvision", "to_torchvision"]
+__all__ += ["keep_classes", "replace_classes", "for_inference", "quicken", "unquicken"]

@@ -1,5 +1,7 @@
 """Drawn scenes as data sets, and the two that this project trains and measures on."""
 
+from dataclasses import dataclass
+
 from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import tv_tensors
@@ -9,6 +11,7 @@ from .drawing import CLASSES, random_scene
 THREE = ("disc", "triangle", "star")
 
 
+@dataclass(eq=False)
 class ShapesDataset(Dataset):
     """Drawn scenes as a data set, the same on every machine.
 
@@ -23,31 +26,23 @@ class ShapesDataset(Dataset):
     {"boxes": [M, 4] x1, y1, x2, y2 in pixels, "labels": [M] int64, "image_id": int}.
     """
 
-    def __init__(
-        self,
-        length: int,
-        height: int = 640,
-        width: int = 832,
-        first_seed: int = 0,
-        classes: tuple[str, ...] | None = None,
-        num_objects: tuple[int, int] = (5, 12),
-        smallest: float = 24.0,
-        largest: float | None = None,
-    ) -> None:
-        if length < 1 or first_seed < 0:
+    length: int
+    height: int = 640
+    width: int = 832
+    first_seed: int = 0
+    classes: tuple[str, ...] | None = None
+    num_objects: tuple[int, int] = (5, 12)
+    smallest: float = 24.0
+    largest: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.length < 1 or self.first_seed < 0:
             raise ValueError(
-                f"a data set has 1 image or more, and seeds are 0 or more; got length={length}, "
-                f"first_seed={first_seed}"
+                f"a data set has 1 image or more, and seeds are 0 or more; got "
+                f"length={self.length}, first_seed={self.first_seed}"
             )
-        self.length = length
-        self.height = height
-        self.width = width
-        self.first_seed = first_seed
-        self.classes = tuple(classes or CLASSES)
-        self.num_objects = num_objects
-        self.smallest = smallest
-        self.largest = largest
-        self.names = [f"scene {first_seed + i}" for i in range(length)]
+        self.classes = tuple(self.classes or CLASSES)
+        self.names = [f"scene {self.first_seed + i}" for i in range(self.length)]
 
     def __len__(self) -> int:
         return self.length
@@ -55,18 +50,11 @@ class ShapesDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         if not 0 <= index < self.length:
             raise IndexError(f"the data set has {self.length} images; got index {index}")
+        seed, size = self.first_seed + index, (self.height, self.width)
         scene = random_scene(
-            self.first_seed + index,
-            self.height,
-            self.width,
-            self.num_objects,
-            self.smallest,
-            self.largest,
-            self.classes,
+            seed, *size, self.num_objects, self.smallest, self.largest, self.classes
         )
-        boxes = tv_tensors.BoundingBoxes(
-            scene.boxes, format="XYXY", canvas_size=(self.height, self.width)
-        )
+        boxes = tv_tensors.BoundingBoxes(scene.boxes, format="XYXY", canvas_size=size)
         target = {"boxes": boxes, "labels": scene.labels, "image_id": index}
         return tv_tensors.Image(scene.image), target
 
