@@ -38,7 +38,9 @@ def run(options: argparse.Namespace) -> None:
     detector = open_detector(options.detector, options.plain)
     detector.model.to(options.device)
     paths, broken = find_images(options.images, options.out), []
-    images = read_images(paths, detector, broken) if paths else [scene_of_the_notebooks()]
+    images = read_images(paths, detector, broken)
+    if not paths:
+        images = [(Path("scene.png"), walkthrough_scene().image)]
     # two readers of the same images: they are never more than a batch apart
     images, shown = itertools.tee(images)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -46,21 +48,15 @@ def run(options: argparse.Namespace) -> None:
     stream = detector.stream((image for _, image in images), options.batch_size)
     for (path, image), found in zip(shown, stream, strict=True):
         kept = found["scores"] >= options.score
-        boxes, scores = found["boxes"][kept], found["scores"][kept].tolist()
-        names = [detector.classes[label] for label in found["labels"][kept]]
-        captions = [f"{name} {score:.2f}" for name, score in zip(names, scores, strict=True)]
+        columns = (found[key][kept].tolist() for key in ("labels", "scores", "boxes"))
+        detections = [
+            {"class": detector.classes[label], "score": score, "box": box}
+            for label, score, box in zip(*columns, strict=True)
+        ]
         picture = options.out / f"{len(results):04}_{path.stem}.png"
         to_pil_image(detector.draw(image, found, options.score)).save(picture)
-        results.append(
-            {
-                "image": str(path),
-                "picture": picture.name,
-                "detections": [
-                    {"class": name, "score": score, "box": box}
-                    for name, score, box in zip(names, scores, boxes.tolist(), strict=True)
-                ],
-            }
-        )
+        results.append({"image": str(path), "picture": picture.name, "detections": detections})
+        captions = [f"{each['class']} {each['score']:.2f}" for each in detections]
         print(f"{path}: {', '.join(captions) or 'nothing'}")
     (options.out / "detections.json").write_text(json.dumps(results, indent=2) + "\n")
     print(f"pictures and detections.json are in {options.out}")
@@ -83,23 +79,15 @@ def read_images(
             yield path, image
 
 
-def scene_of_the_notebooks() -> tuple[Path, Tensor]:
-    return Path("scene.png"), walkthrough_scene().image
-
-
 def find_images(paths: list[Path], out: Path) -> list[Path]:
     """The images named, and those in the folders named, but for the pictures in `out`."""
     found = []
     for path in paths:
+        inside = [path]
         if path.is_dir():
-            inside = sorted(
-                file
-                for file in path.rglob("*")
-                if file.suffix.lower() in SUFFIXES and not file.is_relative_to(out)
-            )
-            if not inside:
-                raise ValueError(f"there is no image in {path}")
-            found += inside
-        else:
-            found.append(path)
+            images = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+            inside = sorted(file for file in images if not file.is_relative_to(out))
+        if not inside:
+            raise ValueError(f"there is no image in {path}")
+        found += inside
     return found

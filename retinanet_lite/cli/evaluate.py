@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 from pathlib import Path
 
 from ..data.batches import without_crowds
@@ -13,7 +12,14 @@ from ..evaluation.average_precision import coco_report
 from ..evaluation.error_kinds import sort_errors
 from ..evaluation.measure import look
 from ..zoo import SHAPES
-from .options import DETECTOR_HELP, add_data, add_running, open_detector, open_folder
+from .options import (
+    DETECTOR_HELP,
+    HEIGHT_WIDTH,
+    add_data,
+    add_running,
+    open_detector,
+    open_folder,
+)
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
@@ -22,14 +28,8 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--batch-size", type=int, default=8, help="images at a time")
     data = add_data(sub)
     data.add_argument("--test-split", help="of the VOC folder; default: test")
-    data.add_argument(
-        "--scenes",
-        type=int,
-        nargs=2,
-        default=[640, 832],
-        metavar=("HEIGHT", "WIDTH"),
-        help="size of the drawn scenes in pixels; those of a training without data are 128 128",
-    )
+    scenes = "size of the drawn scenes in pixels; those of a training without data are 128 128"
+    data.add_argument("--scenes", **HEIGHT_WIDTH, default=[640, 832], help=scenes)
     add_running(sub)
 
 
@@ -69,15 +69,12 @@ def run(options: argparse.Namespace) -> None:
         print(f"  {name:20}{number:8}")
     if options.json:
         numbers = {
-            "metrics": without_nan(report.metrics),
-            "classes": {name: without_nan(of_class) for name, of_class in report.by_class.items()},
+            "metrics": report.metrics,
+            "classes": report.by_class,
             "detections": errors.detection_counts,
             "objects": errors.object_counts,
         }
+        # JSON knows no NaN: a number that is not there is null
+        numbers = json.loads(json.dumps(numbers), parse_constant=lambda _: None)
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(numbers, indent=2) + "\n")
-
-
-def without_nan(numbers: dict[str, float]) -> dict[str, float | None]:
-    """JSON knows no NaN: a number that is not there is null."""
-    return {name: None if math.isnan(value) else value for name, value in numbers.items()}

@@ -12,17 +12,16 @@ from ..detector import Detector
 from ..devices import best_device, known_device
 from ..model.anchors import Anchors
 from ..model.backbone import RESNETS, BasicBlock
+from ..model.retinanet import RetinaNet
 from ..zoo.torchvision_retinanet import COCO
 
 BACKBONES = {"resnet10": (BasicBlock, (1, 1, 1, 1)), **RESNETS}
 # the network that is trained where none is named
-NETWORK = {
-    "backbone": "resnet10",
-    "features": 64,
-    "anchor_size": 4.0,
-    "anchor_ratios": [0.5, 1.0, 2.0],
-}
+NETWORK = {"backbone": "resnet10", "features": 64}
+NETWORK |= {"anchor_size": 4.0, "anchor_ratios": [0.5, 1.0, 2.0]}
 SPLITS = {"split": "trainval", "test_split": "test"}  # of a VOC folder, by default
+COCO_FILES = {"nargs": 2, "metavar": ("IMAGES", "JSON")}  # what names a COCO folder
+HEIGHT_WIDTH = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
 DETECTOR_HELP = "its file, or coco or coco_v2, torchvision's for photographs"
 
 
@@ -30,20 +29,12 @@ def add_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("data", "drawn scenes, unless a folder is named")
     either = group.add_mutually_exclusive_group()
     either.add_argument("--voc", metavar="FOLDER", help="with JPEGImages, Annotations, ImageSets")
-    either.add_argument(
-        "--coco", nargs=2, metavar=("IMAGES", "JSON"), help="folder, instances file"
-    )
-    group.add_argument(
-        "--on-problem",
-        choices=["raise", "drop"],
-        default="raise",
-        help="what to do with what is broken in a folder",
-    )
-    group.add_argument(
-        "--verify",
-        action="store_true",
-        help="decode every image when the folder is opened; otherwise only headers are read",
-    )
+    either.add_argument("--coco", **COCO_FILES, help="folder, instances file")
+    add = group.add_argument
+    broken = "what to do with what is broken in a folder"
+    add("--on-problem", choices=["raise", "drop"], default="raise", help=broken)
+    verify = "decode every image when the folder is opened; otherwise only headers are read"
+    add("--verify", action="store_true", help=verify)
     return group
 
 
@@ -58,37 +49,22 @@ def add_network(
 
 
 def add_anchors(group: argparse._ActionsContainer) -> None:
-    group.add_argument(
-        "--anchor-size", type=float, default=NETWORK["anchor_size"], help="base size in strides"
-    )
-    group.add_argument(
-        "--anchor-ratios",
-        type=float,
-        nargs="+",
-        default=NETWORK["anchor_ratios"],
-        metavar="RATIO",
-        help="heights / widths",
-    )
+    size, ratios = NETWORK["anchor_size"], NETWORK["anchor_ratios"]
+    add, several = group.add_argument, {"nargs": "+", "metavar": "RATIO"}
+    add("--anchor-size", type=float, default=size, help="base size in strides")
+    add("--anchor-ratios", type=float, default=ratios, **several, help="heights / widths")
 
 
 def add_size(group: argparse._ActionsContainer) -> None:
-    group.add_argument(
-        "--size",
-        type=int,
-        nargs=2,
-        metavar=("SHORTER", "LONGER"),
-        help="scale images to this shorter side, as far as the longer allows; default: as they are",
-    )
+    text = "scale images to this shorter side, as far as the longer allows; default: as they are"
+    group.add_argument("--size", type=int, nargs=2, metavar=("SHORTER", "LONGER"), help=text)
 
 
 def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("running")
-    group.add_argument(
-        "--device", type=device, default=best_device(), help="cpu, cuda, mps, xpu: what PyTorch has"
-    )
-    group.add_argument(
-        "--plain", action="store_true", help="the network's plain parts, not the quick ones"
-    )
+    add, devices = group.add_argument, "cpu, cuda, mps, xpu: what PyTorch has"
+    add("--device", type=device, default=best_device(), help=devices)
+    add("--plain", action="store_true", help="the network's plain parts, not the quick ones")
     return group
 
 
@@ -127,3 +103,9 @@ def open_folder(
 
 def make_anchors(options: argparse.Namespace) -> Anchors:
     return Anchors(size=options.anchor_size, ratios=options.anchor_ratios)
+
+
+def make_network(options: argparse.Namespace, num_classes: int) -> RetinaNet:
+    """The network that the options of `add_network` describe, with random weights."""
+    shape, anchors = BACKBONES[options.backbone], make_anchors(options)
+    return RetinaNet(num_classes, *shape, feature_size=options.features, anchors=anchors)

@@ -13,20 +13,19 @@ from ..detector import Detector
 from ..devices import processes, rank
 from ..evaluation.anchor_coverage import anchor_coverage
 from ..model.imagenet import load_imagenet
-from ..model.retinanet import RetinaNet
 from ..training.fit import fit
 from ..training.recipe import Recipe
 from ..training.run_folder import quality
 from ..zoo import keep_classes, replace_classes
 from .options import (
-    BACKBONES,
+    COCO_FILES,
     DETECTOR_HELP,
     NETWORK,
     add_data,
     add_network,
     add_running,
     add_size,
-    make_anchors,
+    make_network,
     open_detector,
     open_folder,
 )
@@ -48,47 +47,29 @@ RECIPE_HELP = {
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=Path, default="runs/train", help="folder of the training")
-    sub.add_argument(
-        "--augment",
-        action=argparse.BooleanOptionalAction,
-        help="change images at random; default: all but drawn scenes",
-    )
+    augmented = "change images at random; default: all but drawn scenes"
+    sub.add_argument("--augment", action=argparse.BooleanOptionalAction, help=augmented)
     sub.add_argument("--vertical-flip", action="store_true", help="upside down is as likely")
     data = add_data(sub)
     data.add_argument("--split", help="of the VOC folder, to learn; default: trainval")
     data.add_argument("--test-split", help="of the VOC folder, to measure on; default: test")
-    data.add_argument(
-        "--validation-coco", nargs=2, metavar=("IMAGES", "JSON"), help="to measure on"
-    )
+    data.add_argument("--validation-coco", **COCO_FILES, help="to measure on")
     network = add_network(sub, NETWORK["backbone"], NETWORK["features"])
-    network.add_argument("--imagenet", action="store_true", help="start from ImageNet weights")
-    network.add_argument(
-        "--start",
-        metavar="DETECTOR",
-        help="start from a trained detector, which decides the network: "
-        f"{DETECTOR_HELP}. Classes that it does not know are new to it",
-    )
-    network.add_argument(
-        "--freeze",
-        nargs="+",
-        metavar="PART",
-        help="parts that do not learn, such as backbone.conv1 backbone.bn1 backbone.layer1",
-    )
-    network.add_argument(
-        "--freeze-bn",
-        action=argparse.BooleanOptionalAction,
-        help="default: with --imagenet, or as in --start",
-    )
+    add = network.add_argument
+    add("--imagenet", action="store_true", help="start from ImageNet weights")
+    start = f"start from a trained detector, which decides the network: {DETECTOR_HELP}. "
+    start += "Classes that it does not know are new to it"
+    add("--start", metavar="DETECTOR", help=start)
+    parts = "parts that do not learn, such as backbone.conv1 backbone.bn1 backbone.layer1"
+    add("--freeze", nargs="+", metavar="PART", help=parts)
+    frozen = "default: with --imagenet, or as in --start"
+    add("--freeze-bn", action=argparse.BooleanOptionalAction, help=frozen)
     add_size(network)
     recipe = sub.add_argument_group("recipe")
     for field in fields(Recipe):
         kind = {"action": "store_true"} if field.type is bool else {"type": field.type}
-        recipe.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            default=field.default,
-            help=RECIPE_HELP[field.name],
-            **kind,
-        )
+        name, text = f"--{field.name.replace('_', '-')}", RECIPE_HELP[field.name]
+        recipe.add_argument(name, default=field.default, help=text, **kind)
     add_running(sub).add_argument("--workers", type=int, default=0, help="that load images")
 
 
@@ -106,15 +87,15 @@ def run(options: argparse.Namespace) -> None:
     # decoding only tells, or refuses: every process, and each time that the training goes on, has
     # to learn from the same images, which are those whose headers are sound
     for options.verify in verify:
-        training_data = open_folder(options, "split", options.coco) or training_scenes()
-        validation_data = open_folder(
-            options, "test_split", options.validation_coco, training_data.classes
-        )
+        learned = open_folder(options, "split", options.coco) or training_scenes()
+        measured = open_folder(options, "test_split", options.validation_coco, learned.classes)
     if drawn:
-        validation_data = test_scenes()
+        measured = test_scenes()
 
     torch.manual_seed(options.seed)
-    detector = first_detector(options, training_data.classes)
+    detector = first_detector(options, learned.classes)
+    if options.freeze_bn is not None:
+        detector.model.freeze_bn(options.freeze_bn)
     if options.freeze:
         detector.model.freeze(*options.freeze)
     augmentation = None
@@ -125,19 +106,12 @@ def run(options: argparse.Namespace) -> None:
     with processes(options.device) as device:
         detector.model.to(device)
         if rank() == 0:
-            print(f"{len(training_data)} images to learn, classes: {', '.join(detector.classes)}")
+            print(f"{len(learned)} images to learn, classes: {', '.join(detector.classes)}")
             if not drawn:
-                coverage = anchor_coverage(detector.model.anchors, training_data, detector.scaling)
+                coverage = anchor_coverage(detector.model.anchors, learned, detector.scaling)
                 print(*coverage.advice(), sep="\n")
-        log = fit(
-            detector,
-            training_data,
-            validation_data,
-            recipe,
-            augmentation,
-            options.out,
-            options.workers,
-        )
+        folder, workers = options.out, options.workers
+        log = fit(detector, learned, measured, recipe, augmentation, folder, workers)
         if rank() == 0:
             best = max(log, key=quality)
             if "AP" in best:
@@ -149,18 +123,9 @@ def first_detector(options: argparse.Namespace, classes: tuple[str, ...]) -> Det
     """The detector that a training starts from."""
     if options.start:
         return known_detector(options, classes)
-    block, layers = BACKBONES[options.backbone]
-    model = RetinaNet(
-        len(classes),
-        block,
-        layers,
-        feature_size=options.features,
-        freeze_bn=options.freeze_bn,
-        anchors=make_anchors(options),
-    )
+    model = make_network(options, len(classes))
     if options.imagenet:
         load_imagenet(model.backbone)
-        model.freeze_bn(options.freeze_bn is not False)
     return Detector(model, classes, options.size, options.plain)
 
 
@@ -178,6 +143,4 @@ def known_detector(options: argparse.Namespace, classes: tuple[str, ...]) -> Det
         model = keep_classes(start.model, [start.classes.index(name) for name in classes])
     else:
         model = replace_classes(start.model, len(classes))
-    if options.freeze_bn is not None:
-        model.freeze_bn(options.freeze_bn)
     return Detector(model, classes, options.size or start.size, options.plain)
