@@ -5,8 +5,6 @@ parameters, buffers, settings and hooks of the old, and its own `forward`. So na
 an optimizer and hooks go on as before.
 """
 
-from collections.abc import Callable
-
 import torch.nn as nn
 
 from ..model.anchors import Anchors
@@ -40,27 +38,22 @@ def quicken(model: nn.Module) -> nn.Module:
     Returns:
         the model; for a part that is exchanged itself, its quick form
     """
-
-    def form(part: nn.Module) -> type[nn.Module] | None:
-        if type(part) is nn.Conv2d and not is_quicker_for(part):
-            return None
-        return QUICK.get(type(part))
-
-    return exchange(model, form)
+    return exchange(model, QUICK)
 
 
 def unquicken(model: nn.Module) -> nn.Module:
     """A model with the plain parts that it had before `quicken`."""
-    return exchange(model, lambda part: PLAIN.get(type(part)))
+    return exchange(model, PLAIN)
 
 
-def exchange(part: nn.Module, form: Callable[[nn.Module], type[nn.Module] | None]) -> nn.Module:
+def exchange(part: nn.Module, forms: dict[type[nn.Module], type[nn.Module]]) -> nn.Module:
     """A module in another form where there is one, with its own parts exchanged likewise."""
     for name, inner in part._modules.items():  # not named_children: one may be there twice
         if inner is not None:
-            part._modules[name] = exchange(inner, form)
-    if (other := form(part)) is None:
+            part._modules[name] = exchange(inner, forms)
+    form = forms.get(type(part))
+    if form is None or (form is QuickConv2d and not is_quicker_for(part)):
         return part
-    new = other.__new__(other)
+    new = form.__new__(form)
     object.__setattr__(new, "__dict__", part.__dict__)
     return new

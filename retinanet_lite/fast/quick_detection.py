@@ -26,45 +26,10 @@ class QuickDetection(Detection):
         size: Sequence[int] | Tensor,
     ) -> list[dict[str, Tensor]]:
         at_once = anchors.device.type != "cpu" and self.top_k is not None
-        form = self.of_batch if at_once or torch.compiler.is_compiling() else super().forward
-        return form(classification, regression, anchors, level_counts, size)
-
-    def candidates(
-        self, logits: Tensor, level_counts: Sequence[int]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        rows, labels, scores = [], [], []
-        start = 0
-        best = logits.amax(dim=1).sigmoid()  # [N], so that most rows are looked at only once
-        for level, level_best in zip(
-            logits.split(level_counts), best.split(level_counts), strict=True
-        ):  # [h·w·9, K], [h·w·9]
-            (worth,) = torch.nonzero(level_best > self.score_threshold, as_tuple=True)
-            if self.top_k is not None and len(worth) > max(self.top_k, MANY):
-                # the best entries of a level lie in as many of its best rows
-                worth = worth[level_best[worth].topk(self.top_k).indices].sort().values
-            level_scores = level[worth].sigmoid()  # [rows, K]
-            row, label = torch.nonzero(level_scores > self.score_threshold, as_tuple=True)
-            k = len(row) if self.top_k is None else min(self.top_k, len(row))
-            score, order = level_scores[row, label].topk(k)
-            rows.append(worth[row[order]] + start)
-            labels.append(label[order])
-            scores.append(score)
-            start += len(level)
-        return torch.cat(rows), torch.cat(labels), torch.cat(scores)
-
-    def of_batch(
-        self,
-        classification: Tensor,
-        regression: Tensor,
-        anchors: Tensor,
-        level_counts: Sequence[int],
-        size: Sequence[int] | Tensor,
-    ) -> list[dict[str, Tensor]]:
-        """The same for all images and levels at once.
-
-        All shapes are known until the boxes above the threshold are picked out, so a GPU need not
-        wait before, and `torch.export` can follow.
-        """
+        if not at_once and not torch.compiler.is_compiling():
+            return super().forward(classification, regression, anchors, level_counts, size)
+        # all images and levels at once: all shapes are known until the boxes above the threshold
+        # are picked out, so a GPU need not wait before, and torch.export can follow
         logits, deltas = classification.to(anchors), regression.to(anchors)
         row, labels, logits = best_entries(logits, level_counts, self.top_k)  # [B, C] each
         deltas = deltas.gather(1, row[..., None].expand(-1, -1, 4))  # [B, C, 4]
@@ -79,6 +44,22 @@ class QuickDetection(Detection):
             self.suppress(*(x[entries] for x in image))
             for entries, *image in zip(found, apart, boxes, scores, labels, strict=True)
         ]
+
+    def candidates(
+        self, logits: Tensor, level_counts: Sequence[int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        worth, start = [], 0
+        best = logits.amax(dim=1).sigmoid()  # [N], so that most rows are looked at only once
+        for level in best.split(level_counts):  # [h·w·9]
+            (rows,) = torch.nonzero(level > self.score_threshold, as_tuple=True)
+            if self.top_k is not None and len(rows) > max(self.top_k, MANY):
+                # the best entries of a level lie in as many of its best rows
+                rows = rows[level[rows].topk(self.top_k).indices].sort().values
+            worth.append(rows + start)
+            start += len(level)
+        counts, worth = [len(rows) for rows in worth], torch.cat(worth)
+        row, labels, scores = super().candidates(logits[worth], counts)
+        return worth[row], labels, scores
 
     def suppress(
         self, apart: Tensor, boxes: Tensor, scores: Tensor, labels: Tensor

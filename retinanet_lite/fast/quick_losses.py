@@ -31,22 +31,15 @@ class QuickFocalLoss(FocalLoss):
                 boxes, labels = boxes.new_zeros(len(boxes), 1, 4), labels.new_zeros(len(boxes), 1)
             row = matches.clamp(min=0)  # [B, N]
             classes = labels.gather(1, row).masked_fill(~positive, -1)
-            classification_loss = focal_loss_sum(
-                at_least_float32(classification),
-                classes,
-                (matches != IGNORED) * share,
-                self.alpha,
-                self.gamma,
-            )
+            logits, deltas = map(at_least_float32, (classification, regression))
+            weights = (matches != IGNORED) * share
+            of_classes = focal_loss_sum(logits, classes, weights, self.alpha, self.gamma)
 
             # every anchor takes part, those without an object with a target of 0 and no weight
             matched = boxes.gather(1, row[..., None].expand(-1, -1, 4))  # [B, N, 4]
             matched = torch.where(positive[..., None], matched, anchors)
-            regression_losses = self.box_losses(at_least_float32(regression), anchors, matched)
-        return {
-            "classification": classification_loss,
-            "regression": (regression_losses * positive * share).sum(),
-        }
+            of_boxes = (self.box_losses(deltas, anchors, matched) * positive * share).sum()
+        return {"classification": of_classes, "regression": of_boxes}
 
 
 def focal_loss_sum(
@@ -89,9 +82,9 @@ class _FocalLossSum(torch.autograd.Function):
     def backward(ctx, grad):
         (gradient,) = ctx.saved_tensors
         # most often the losses are summed, and there is nothing to multiply by
-        if not torch.compiler.is_compiling() and grad.device.type == "cpu" and grad == 1:
-            return gradient, None, None, None, None
-        return gradient * grad, None, None, None, None
+        if torch.compiler.is_compiling() or grad.device.type != "cpu" or grad != 1:
+            gradient = gradient * grad
+        return gradient, None, None, None, None
 
 
 def one_piece(

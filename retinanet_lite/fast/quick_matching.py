@@ -50,8 +50,7 @@ def match_batch(
         return torch.where(tied, nearest, matches)
     if not of_objects:
         return matches
-    highest = torch.cat([values for values, _ in of_objects], dim=1)  # [B, M]
-    best_anchor = torch.cat([anchor for _, anchor in of_objects], dim=1)  # [B, M]
+    highest, best_anchor = (torch.cat(x, dim=1) for x in zip(*of_objects, strict=True))  # [B, M]
     order = highest.argsort(dim=1, stable=True)  # the least overlap first
     rank = order.argsort(dim=1).masked_fill(highest <= 0, -1)
     # of the objects that share a best anchor, the last in order gets it
