@@ -49,13 +49,11 @@ def to_batch(items: Iterable[tuple[Tensor, dict]]) -> tuple[Tensor, Tensor]:
     """
     images, targets = zip(*items, strict=True)
     height, width = (max(image.shape[side] for image in images) for side in (-2, -1))
-    batch = torch.stack(
-        [
-            F.pad(normalize(image), (0, width - image.shape[-1], 0, height - image.shape[-2]))
-            for image in images
-        ]
-    )
-    return batch, to_annotations([without_crowds(target) for target in targets])
+    filled_up = [
+        F.pad(normalize(image), (0, width - image.shape[-1], 0, height - image.shape[-2]))
+        for image in images
+    ]
+    return torch.stack(filled_up), to_annotations([without_crowds(target) for target in targets])
 
 
 def without_crowds(target: dict) -> tuple[Tensor, Tensor]:

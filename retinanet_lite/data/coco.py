@@ -5,17 +5,11 @@ import os
 import reprlib
 from collections import Counter
 from collections.abc import Sequence
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
-from .folder import (
-    DetectionFolder,
-    Problem,
-    WrittenImage,
-    WrittenObject,
-    as_dict,
-    as_number,
-    is_whole,
-)
+from .folder import DetectionFolder, Problem, WrittenImage, WrittenObject, as_number
 
 
 class CocoFolder(DetectionFolder):
@@ -73,12 +67,8 @@ def coco_content(file: Path) -> dict[str, list]:
         content = json.loads(file.read_text("utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{file} is no sound JSON: {error}. Fetch or export it anew.") from error
-    missing = [
-        key
-        for key in ("images", "annotations", "categories")
-        if not isinstance(as_dict(content).get(key), list)
-    ]
-    if missing:
+    lists, keys = as_dict(content), ("images", "annotations", "categories")
+    if missing := [key for key in keys if not isinstance(lists.get(key), list)]:
         raise ValueError(
             f"{file} is no COCO file of instances: it has no list of {' or '.join(missing)}. "
             f'It should be {{"images": […], "annotations": […], "categories": […]}}.'
@@ -90,7 +80,7 @@ def coco_categories(file: Path, written: list) -> dict[int, str]:
     """Each category's id and name, in the order of the ids."""
     categories = [(as_dict(entry).get("id"), as_dict(entry).get("name")) for entry in written]
     for row, (category, name) in enumerate(categories):
-        if not is_whole(category) or not isinstance(name, str):
+        if type(category) is not int or not isinstance(name, str):
             raise ValueError(
                 f"categories[{row}] of {file} is {reprlib.repr(written[row])}: a category needs a "
                 f"whole number as id, and a name"
@@ -109,7 +99,7 @@ def coco_images(
     problems: list[Problem] = []
     entries: list[dict] = []
     for row, entry in enumerate(content["images"]):
-        if is_whole(as_dict(entry).get("id")) and isinstance(entry.get("file_name"), str):
+        if type(as_dict(entry).get("id")) is int and isinstance(entry.get("file_name"), str):
             entries.append(entry)
         else:
             cause = f"images[{row}] is {reprlib.repr(entry)}, without a whole id or a file_name"
@@ -119,33 +109,38 @@ def coco_images(
     for row, entry in enumerate(content["annotations"]):
         written = coco_object(as_dict(entry), row, categories)
         image = as_dict(entry).get("image_id")
-        if is_whole(image) and image in objects:
+        if type(image) is int and image in objects:
             objects[image].append(written)
         else:
             cause = f"{written.where}: no image has its image_id {reprlib.repr(image)}"
             problems.append(Problem(file, cause, "object dropped"))
-    images = [
-        WrittenImage(
-            name=entry["file_name"],
-            path=folder / entry["file_name"],
-            image_id=entry["id"],
-            size=(as_number(entry.get("height")), as_number(entry.get("width"))),
-            source=file,
-            objects=objects[entry["id"]],
-            # nobody can say which of them the annotations are about
-            fault=f"{times[entry['id']]} images have the id {entry['id']}: {entry['file_name']}"
-            if times[entry["id"]] > 1
-            else "",
+    images = []
+    for entry in sorted(entries, key=itemgetter("id")):
+        image, name, count = entry["id"], entry["file_name"], times[entry["id"]]
+        images.append(
+            WrittenImage(
+                name=name,
+                path=folder / name,
+                image_id=image,
+                size=(as_number(entry.get("height")), as_number(entry.get("width"))),
+                source=file,
+                objects=objects[image],
+                # nobody can say which of them the annotations are about
+                fault=f"{count} images have the id {image}: {name}" if count > 1 else "",
+            )
         )
-        for entry in sorted(entries, key=lambda entry: entry["id"])
-    ]
     return images, problems
+
+
+def as_dict(value: Any) -> dict:
+    """The value if it is a dictionary, else an empty one."""
+    return value if isinstance(value, dict) else {}
 
 
 def coco_object(entry: dict, row: int, categories: dict[int, str]) -> WrittenObject:
     category, bbox = entry.get("category_id"), entry.get("bbox")
     x, y, w, h = map(as_number, bbox if isinstance(bbox, list) and len(bbox) == 4 else 4 * [None])
-    name = categories.get(category, "") if is_whole(category) else ""
+    name = categories.get(category, "") if type(category) is int else ""
     return WrittenObject(
         where=f"annotation {reprlib.repr(entry['id'])}" if "id" in entry else f"annotations[{row}]",
         name=name,

@@ -4,14 +4,15 @@ Nothing is downloaded, a seed gives the same scene everywhere, and any size can 
 that sticks out of the image has the box of the whole object, cut off at the border.
 """
 
-import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from math import ceil, cos, floor, pi, radians, sin
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageColor, ImageDraw, ImageFilter
 from torch import Tensor
+from torchvision.ops import clip_boxes_to_image
 
 Points = list[tuple[float, float]]
 
@@ -44,68 +45,64 @@ class Scene:
         yield {"boxes": self.boxes, "labels": self.labels}
 
 
-def circle(points: int = 90) -> Points:
-    turn = 2 * math.pi / points
-    return [(math.cos(i * turn), math.sin(i * turn)) for i in range(points)]
+def around(count: int) -> list[float]:
+    """So many angles from 0 on, all the way around."""
+    return [i * (2 * pi / count) for i in range(count)]
+
+
+def circle() -> Points:
+    return [(cos(a), sin(a)) for a in around(90)]
 
 
 def regular(corners: int) -> Points:
     """A regular polygon that stands on a side."""
-    turn = 2 * math.pi / corners
-    return [(math.sin((i + 0.5) * turn), math.cos((i + 0.5) * turn)) for i in range(corners)]
+    turn = 2 * pi / corners
+    return [(sin((i + 0.5) * turn), cos((i + 0.5) * turn)) for i in range(corners)]
 
 
-def wavy(radius, points: int = 180) -> Points:
+def wavy(radius: Callable[[float], float], points: int = 180) -> Points:
     """The closed curve at distance radius(angle) from the centre; angle 0 points up."""
-    turn = 2 * math.pi / points
-    return [
-        (radius(i * turn) * math.sin(i * turn), -radius(i * turn) * math.cos(i * turn))
-        for i in range(points)
-    ]
+    return [(radius(a) * sin(a), -radius(a) * cos(a)) for a in around(points)]
 
 
 def star() -> Points:
-    tips = [(1.0 if i % 2 == 0 else 0.42, i * math.pi / 5) for i in range(10)]
-    return [(r * math.sin(a), -r * math.cos(a)) for r, a in tips]
+    tips = [(1.0 if i % 2 == 0 else 0.42, i * pi / 5) for i in range(10)]
+    return [(r * sin(a), -r * cos(a)) for r, a in tips]
 
 
 def heart() -> Points:
-    t = [2 * math.pi * i / 120 for i in range(120)]
-    return [
-        (
-            16 * math.sin(a) ** 3,
-            -13 * math.cos(a) + 5 * math.cos(2 * a) + 2 * math.cos(3 * a) + math.cos(4 * a),
-        )
-        for a in t
-    ]
+    angles = [2 * pi * i / 120 for i in range(120)]
+    x = [16 * sin(a) ** 3 for a in angles]
+    y = [-13 * cos(a) + 5 * cos(2 * a) + 2 * cos(3 * a) + cos(4 * a) for a in angles]
+    return list(zip(x, y, strict=True))
 
 
 def moon() -> Points:
-    outer = [math.radians(40 + 280 * i / 60) for i in range(61)]
-    inner = [math.radians(298.7 - 237.4 * i / 60) for i in range(61)]
-    rim = [(math.cos(a), math.sin(a)) for a in outer]
+    outer = [radians(40 + 280 * i / 60) for i in range(61)]
+    inner = [radians(298.7 - 237.4 * i / 60) for i in range(61)]
+    rim = [(cos(a), sin(a)) for a in outer]
     # the ellipse whose ends meet the rim's
-    bite = [(0.42 + 0.72 * math.cos(a), 0.733 * math.sin(a)) for a in inner]
+    bite = [(0.42 + 0.72 * cos(a), 0.733 * sin(a)) for a in inner]
     return rim + bite
 
 
 def pill() -> Points:
     ends = [(-1.2, 90), (1.2, 270)]
     return [
-        (x + math.cos(math.radians(start + 180 * i / 30)), math.sin(math.radians(start + 6 * i)))
+        (x + cos(radians(start + 180 * i / 30)), sin(radians(start + 6 * i)))
         for x, start in ends
         for i in range(31)
     ]
 
 
 def leaf() -> Points:
-    side = [(math.sin(math.pi * i / 40) * 0.55, -math.cos(math.pi * i / 40)) for i in range(41)]
+    side = [(sin(pi * i / 40) * 0.55, -cos(pi * i / 40)) for i in range(41)]
     return [(x * abs(x) ** 0.5, y) for x, y in side + [(-x, y) for x, y in reversed(side)]]
 
 
 def drop() -> Points:
-    round_part = [math.radians(-30 + 240 * i / 60) for i in range(61)]
-    return [(0.0, -2.0)] + [(math.cos(a), math.sin(a)) for a in round_part]
+    round_part = [radians(-30 + 240 * i / 60) for i in range(61)]
+    return [(0.0, -2.0)] + [(cos(a), sin(a)) for a in round_part]
 
 
 def scaled(points: Points, factor: float) -> Points:
@@ -134,9 +131,9 @@ OUTLINES: dict[str, list[Points]] = {
     "arrow": [[(-4, -1), (1, -1), (1, -2.6), (4, 0), (1, 2.6), (1, 1), (-4, 1)]],
     "house": [[(0, -3), (2.6, -0.6), (2, -0.6), (2, 2.4), (-2, 2.4), (-2, -0.6), (-2.6, -0.6)]],
     "drop": [drop()],
-    "flower": [wavy(lambda a: 0.78 + 0.22 * math.cos(6 * a)), scaled(circle(), 0.2)],
+    "flower": [wavy(lambda a: 0.78 + 0.22 * cos(6 * a)), scaled(circle(), 0.2)],
     "gear": [
-        wavy(lambda a: 1.0 if math.cos(9 * a) > 0 else 0.78, points=360),
+        wavy(lambda a: 1.0 if cos(9 * a) > 0 else 0.78, points=360),
         scaled(circle(), 0.35),
     ],
     "bolt": [[(0.4, -3), (-1.8, 0.5), (-0.3, 0.5), (-0.8, 3), (1.8, -0.9), (0.2, -0.9)]],
@@ -145,15 +142,9 @@ OUTLINES: dict[str, list[Points]] = {
 }
 CLASSES = tuple(OUTLINES)
 
-COLOURS = (
-    (0, 114, 178),
-    (86, 180, 233),
-    (0, 158, 115),
-    (230, 159, 0),
-    (213, 94, 0),
-    (204, 121, 167),
-    (240, 214, 80),
-    (94, 76, 143),
+COLOURS = tuple(
+    ImageColor.getrgb(code)
+    for code in "#0072b2 #56b4e9 #009e73 #e69f00 #d55e00 #cc79a7 #f0d650 #5e4c8f".split()
 )
 
 # the scene of the notebooks, drawn for 640 rows and 832 columns; the star is the object they follow
@@ -177,10 +168,7 @@ WALKTHROUGH_SCENE = (
 def walkthrough_scene(height: int = 640, width: int = 832) -> Scene:
     """The scene that runs through the notebooks, drawn at any size. Object 0 is the star."""
     y, x = height / 640, width / 832
-    shapes = [
-        Shape(s.name, (s.box[0] * x, s.box[1] * y, s.box[2] * x, s.box[3] * y), s.colour, s.angle)
-        for s in WALKTHROUGH_SCENE
-    ]
+    shapes = [replace(s, box=tuple(np.multiply(s.box, (x, y, x, y)))) for s in WALKTHROUGH_SCENE]
     return draw(shapes, height, width)
 
 
@@ -243,8 +231,7 @@ def draw(shapes: list[Shape], height: int, width: int, classes: tuple[str, ...] 
     for shape in shapes:
         paint(image, shape)
     boxes = torch.tensor([shape.box for shape in shapes], dtype=torch.float32).reshape(-1, 4)
-    boxes[:, 0::2] = boxes[:, 0::2].clamp(0, width)
-    boxes[:, 1::2] = boxes[:, 1::2].clamp(0, height)
+    boxes = clip_boxes_to_image(boxes, (height, width))
     labels = torch.tensor([classes.index(shape.name) for shape in shapes], dtype=torch.int64)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()  # [3, H, W]
     return Scene(pixels, boxes, labels)
@@ -261,9 +248,9 @@ def paper(height: int, width: int) -> Image.Image:
 def paint(image: Image.Image, shape: Shape) -> None:
     """Draw one shape with its shadow. Edges are smooth: the mask is drawn four times as large."""
     margin = 8
-    left, top = math.floor(shape.box[0]) - margin, math.floor(shape.box[1]) - margin
-    width = math.ceil(shape.box[2]) + margin - left
-    height = math.ceil(shape.box[3]) + margin - top
+    left, top = floor(shape.box[0]) - margin, floor(shape.box[1]) - margin
+    width = ceil(shape.box[2]) + margin - left
+    height = ceil(shape.box[3]) + margin - top
     mask = Image.new("L", (4 * width, 4 * height))
     pen = ImageDraw.Draw(mask)
     for ring, fill in zip(fitted(shape), [255, 0], strict=False):
@@ -280,8 +267,8 @@ def paint(image: Image.Image, shape: Shape) -> None:
 
 def turned(name: str, angle: float) -> list[np.ndarray]:
     """The outline and holes of a class, turned by `angle` degrees, each [points, 2]."""
-    cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    return [np.array(ring) @ np.array([[cos, sin], [-sin, cos]]) for ring in OUTLINES[name]]
+    c, s = cos(radians(angle)), sin(radians(angle))
+    return [np.array(ring) @ np.array([[c, s], [-s, c]]) for ring in OUTLINES[name]]
 
 
 def fitted(shape: Shape) -> list[Points]:

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -121,20 +122,19 @@ class DetectionFolder(Dataset):
         rows: list[tuple[float, ...]] = []
 
         labels = {name: label for label, name in enumerate(self.classes)}
-        looked_at = zip(images, measured(images, verify), strict=True)
-        for image, (size, fault) in progress_bar(looked_at, len(images), "checking images"):
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            sizes = pool.map(measured, images, repeat(verify))
+            sizes = list(progress_bar(sizes, len(images), "checking images"))
+        for image, (size, fault) in zip(images, sizes, strict=True):
             # the objects of an image that is dropped are checked as well: all is told at once
             kept, problems = sound_objects(image, size, labels, first_pixel)
             self.problems += problems
-            if image.fault:
-                self.problems.append(Problem(image.source, image.fault, "image dropped"))
-            if fault:
-                self.problems.append(Problem(image.name, fault, "image dropped"))
-            if image.fault or fault:
-                continue
-            if image.objects and not kept:
-                cause = f"none of its objects is sound ({len(image.objects)} written)"
-                self.problems.append(Problem(image.name, cause, "image dropped"))
+            if image.objects and not kept and not image.fault and not fault:
+                fault = f"none of its objects is sound ({len(image.objects)} written)"
+            faults = [(image.source, image.fault), (image.name, fault)]
+            dropped = [Problem(file, cause, "image dropped") for file, cause in faults if cause]
+            self.problems += dropped
+            if dropped:
                 continue
             self._ids.append(len(self.names) if image.image_id is None else image.image_id)
             self.names.append(str(image.path))
@@ -143,9 +143,6 @@ class DetectionFolder(Dataset):
             self._ends.append(len(rows))
         # [objects, 7]: x1, y1, x2, y2, label, area, iscrowd
         self._objects = torch.tensor(rows, dtype=torch.float64).reshape(-1, 7)
-        self._tell(on_problem)
-
-    def _tell(self, on_problem: str) -> None:
         if self.problems and on_problem == "raise":
             raise ValueError(
                 f"{self.summary()}\nMend the files, or go on as each line says behind its arrow: "
@@ -155,14 +152,13 @@ class DetectionFolder(Dataset):
             summary = f"\n{self.summary()}" if self.problems else ""
             raise ValueError(f"There is no image to learn from in {self.title}.{summary}")
         if self.problems:
-            # the line that opened the folder: _tell, __init__, the subclass's __init__, that line
-            warnings.warn(f"{self.summary()}\n{len(self)} images are left.", stacklevel=4)
+            # of the line that opened the folder, by the subclass's __init__
+            warnings.warn(f"{self.summary()}\n{len(self)} images are left.", stacklevel=3)
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> tuple[tv_tensors.Image, dict[str, Any]]:
-        index = range(len(self))[index]
         image = read_image(self.names[index])
         if tuple(image.shape[-2:]) != self._sizes[index]:
             was, now = in_words(self._sizes[index]), in_words(image.shape[-2:])
@@ -192,30 +188,23 @@ class DetectionFolder(Dataset):
         lines = [f"{count} problem{'s' if count > 1 else ''} in {self.title}:"]
         lines += [f"  {p.file}: {p.cause} → {p.action}" for p in self.problems[:LINES]]
         if count > LINES:
-            more = f"… and {count - LINES} more"
-            lines.append(f'  {more}; with on_problem="drop", `problems` has them all')
+            more = f'  … and {count - LINES} more; with on_problem="drop", `problems` has them all'
+            lines.append(more)
         return "\n".join(lines)
 
 
-def measured(
-    images: Sequence[WrittenImage], verify: bool
-) -> list[tuple[tuple[int, int] | None, str]]:
-    """Height and width of each image, or None and what is wrong with it."""
-
-    def measure(image: WrittenImage) -> tuple[tuple[int, int] | None, str]:
-        try:
-            size = tuple(read_image(image.path).shape[-2:]) if verify else image_size(image.path)
-        except UnreadableImage as error:
-            return None, error.cause
-        if all(side > 0 for side in image.size) and image.size != size:
-            return None, (
-                f"it is {in_words(size)}, but {in_words(image.size)} by {image.source}: was it "
-                f"turned or resized after it was annotated?"
-            )
-        return size, ""
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(measure, images))
+def measured(image: WrittenImage, verify: bool) -> tuple[tuple[int, int] | None, str]:
+    """Height and width of an image, or None and what is wrong with it."""
+    try:
+        size = tuple(read_image(image.path).shape[-2:]) if verify else image_size(image.path)
+    except UnreadableImage as error:
+        return None, error.cause
+    if all(side > 0 for side in image.size) and image.size != size:
+        return None, (
+            f"it is {in_words(size)}, but {in_words(image.size)} by {image.source}: was it "
+            f"turned or resized after it was annotated?"
+        )
+    return size, ""
 
 
 def sound_objects(
@@ -261,15 +250,6 @@ def placed(
 
 def in_words(size: Sequence[float]) -> str:
     return f"{size[1]:g} pixels wide and {size[0]:g} high"
-
-
-def as_dict(value: Any) -> dict:
-    """The value if it is a dictionary, else an empty one."""
-    return value if isinstance(value, dict) else {}
-
-
-def is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def as_number(value: Any) -> float:

@@ -81,9 +81,7 @@ def to_8_bit(image: Image.Image) -> Image.Image:
     values = np.asarray(image)  # [H, W]
     # mode "I" is 32 bits wide, but most often it holds 16, as for PGM
     if values.min() < 0 or values.max() > 65535:
-        raise ValueError(
-            f"its pixels go from {values.min()} to {values.max()}, which is not 16-bit grey"
-        )
+        raise ValueError(f"its pixels go from {values.min()} to {values.max()}: no 16-bit grey")
     return Image.fromarray((values >> 8).astype(np.uint8))
 
 

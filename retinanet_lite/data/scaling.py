@@ -1,6 +1,7 @@
 """Images of any size come to the network scaled and in batches of one size; boxes go back."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby, islice
 
 import torch
 from torch import Tensor
@@ -41,16 +42,10 @@ def of_one_size(
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be 1 or more; got {batch_size}")
-    pairs: list[tuple[Item, Item]] = []
-    for image, target in items:
-        small = scaled(image, target, scaling)
-        full = len(pairs) == batch_size
-        if full or (pairs and pairs[0][1][0].shape[-2:] != small[0].shape[-2:]):
-            yield tuple(map(list, zip(*pairs, strict=True)))
-            pairs = []
-        pairs.append(((image, target), small))
-    if pairs:
-        yield tuple(map(list, zip(*pairs, strict=True)))
+    pairs = (((image, target), scaled(image, target, scaling)) for image, target in items)
+    for _, neighbours in groupby(pairs, key=lambda pair: pair[1][0].shape[-2:]):
+        while batch := list(islice(neighbours, batch_size)):
+            yield tuple(map(list, zip(*batch, strict=True)))
 
 
 def to_original(found: dict[str, Tensor], size: Sequence[int], image: Tensor) -> dict[str, Tensor]:

@@ -24,9 +24,7 @@ def resize(size: tuple[int, int]) -> v2.Transform:
         raise ValueError(
             f"size is (shorter side, longest side) in pixels, from (32, 32) on; got {tuple(size)}"
         )
-    if shorter == longer:
-        return v2.Resize(None, max_size=longer)
-    return v2.Resize(shorter, max_size=longer)
+    return v2.Resize(shorter if shorter < longer else None, max_size=longer)
 
 
 def augment(

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
-from torchvision.datasets import VOCDetection
-
-from .folder import DetectionFolder, Problem, WrittenImage, WrittenObject, as_dict, as_number
+from .folder import DetectionFolder, Problem, WrittenImage, WrittenObject, as_number
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -53,12 +51,10 @@ class VocFolder(DetectionFolder):
             raise ValueError(f"first_pixel must be 0 or 1; got {first_pixel!r}")
         listing = voc_listing(root, split)
         lines = listing.read_text("utf-8-sig", "replace").splitlines()
-        stems = Counter(line.strip() for line in lines)
-        del stems[""]
+        stems = Counter(filter(None, map(str.strip, lines)))
+        file = listing.relative_to(root).as_posix()
         problems = [
-            Problem(
-                listing.relative_to(root).as_posix(), f"{stem} stands there {n} times", "kept once"
-            )
+            Problem(file, f"{stem} stands there {n} times", "kept once")
             for stem, n in stems.items()
             if n > 1
         ]
@@ -79,15 +75,12 @@ def voc_listing(root: Path, split: str) -> Path:
         )
     folders = [root / "ImageSets" / "Main", root / "ImageSets"]
     for folder in folders:
-        if (folder / f"{split}.txt").is_file():
-            return folder / f"{split}.txt"
+        if (listing := folder / f"{split}.txt").is_file():
+            return listing
     splits = sorted({file.stem for folder in folders for file in folder.glob("*.txt")})
-    mend = (
-        f"Its splits are {', '.join(splits)}."
-        if splits
-        else "It has no splits at all: write the names of its images there, one a line, without "
-        "extension."
-    )
+    mend = f"Its splits are {', '.join(splits)}."
+    if not splits:
+        mend = "It has no splits at all: write the names of its images there, one a line, no .jpg."
     raise ValueError(
         f"{root} has no split {split!r}: there is no {split}.txt in ImageSets/Main or ImageSets. "
         f"{mend}"
@@ -124,13 +117,10 @@ def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:
 
 def voc_objects(tree: ElementTree.Element, keep_difficult: bool) -> Iterator[WrittenObject]:
     for count, node in enumerate(tree.findall("object"), start=1):
-        written = as_dict(VOCDetection.parse_voc_xml(node).get("object"))
-        if written.get("difficult") == "1" and not keep_difficult:
+        if only(node, "difficult") == "1" and not keep_difficult:
             continue
-        name = written.get("name")
-        name = name if isinstance(name, str) else ""  # a list, where it has two names
-        bndbox = as_dict(written.get("bndbox"))
-        corners = {side: bndbox.get(side) for side in ("xmin", "ymin", "xmax", "ymax")}
+        name = only(node, "name") or ""
+        corners = {side: only(node, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")}
         yield WrittenObject(
             where=f"object {count} ({name})" if name else f"object {count}",
             name=name,
@@ -138,3 +128,9 @@ def voc_objects(tree: ElementTree.Element, keep_difficult: bool) -> Iterator[Wri
             corners=[as_number(value) for value in corners.values()],
             fault="" if name else "it has no <name>, or several",
         )
+
+
+def only(node: ElementTree.Element, path: str) -> str | None:
+    """The text at a path, if that leads to one element and not to several."""
+    found = node.findall(path)
+    return (found[0].text or "").strip() if len(found) == 1 else None
