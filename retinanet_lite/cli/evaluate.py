@@ -12,14 +12,7 @@ from ..evaluation.average_precision import coco_report
 from ..evaluation.error_kinds import sort_errors
 from ..evaluation.measure import look
 from ..zoo import SHAPES
-from .options import (
-    DETECTOR_HELP,
-    HEIGHT_WIDTH,
-    add_data,
-    add_running,
-    open_detector,
-    open_folder,
-)
+from .options import DETECTOR_HELP, HEIGHT_WIDTH, add_data, add_running, open_detector, open_folder
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:

@@ -17,8 +17,7 @@ from ..zoo.torchvision_retinanet import COCO
 
 BACKBONES = {"resnet10": (BasicBlock, (1, 1, 1, 1)), **RESNETS}
 # the network that is trained where none is named
-NETWORK = {"backbone": "resnet10", "features": 64}
-NETWORK |= {"anchor_size": 4.0, "anchor_ratios": [0.5, 1.0, 2.0]}
+NETWORK = dict(backbone="resnet10", features=64, anchor_size=4.0, anchor_ratios=[0.5, 1.0, 2.0])
 SPLITS = {"split": "trainval", "test_split": "test"}  # of a VOC folder, by default
 COCO_FILES = {"nargs": 2, "metavar": ("IMAGES", "JSON")}  # what names a COCO folder
 HEIGHT_WIDTH = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}

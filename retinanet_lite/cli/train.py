@@ -120,17 +120,12 @@ def run(options: argparse.Namespace) -> None:
 
 
 def first_detector(options: argparse.Namespace, classes: tuple[str, ...]) -> Detector:
-    """The detector that a training starts from."""
-    if options.start:
-        return known_detector(options, classes)
-    model = make_network(options, len(classes))
-    if options.imagenet:
-        load_imagenet(model.backbone)
-    return Detector(model, classes, options.size, options.plain)
-
-
-def known_detector(options: argparse.Namespace, classes: tuple[str, ...]) -> Detector:
-    """The detector that --start names, for these classes: it keeps those that it knows by name."""
+    """The detector that a training starts from; with --start it keeps the classes it knows."""
+    if not options.start:
+        model = make_network(options, len(classes))
+        if options.imagenet:
+            load_imagenet(model.backbone)
+        return Detector(model, classes, options.size, options.plain)
     named = [name for name, value in NETWORK.items() if getattr(options, name) != value]
     named += ["imagenet"] * options.imagenet
     if named:

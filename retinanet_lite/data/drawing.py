@@ -132,10 +132,7 @@ OUTLINES: dict[str, list[Points]] = {
     "house": [[(0, -3), (2.6, -0.6), (2, -0.6), (2, 2.4), (-2, 2.4), (-2, -0.6), (-2.6, -0.6)]],
     "drop": [drop()],
     "flower": [wavy(lambda a: 0.78 + 0.22 * cos(6 * a)), scaled(circle(), 0.2)],
-    "gear": [
-        wavy(lambda a: 1.0 if cos(9 * a) > 0 else 0.78, points=360),
-        scaled(circle(), 0.35),
-    ],
+    "gear": [wavy(lambda a: 1.0 if cos(9 * a) > 0 else 0.78, points=360), scaled(circle(), 0.35)],
     "bolt": [[(0.4, -3), (-1.8, 0.5), (-0.3, 0.5), (-0.8, 3), (1.8, -0.9), (0.2, -0.9)]],
     "pill": [pill()],
     "leaf": [leaf()],

@@ -1,9 +1,4 @@
-"""Images with objects that somebody wrote down: what is sound in them, and what is not.
-
-Annotations and the headers of images are read when a folder is opened, and all that is broken is
-named in one summary. Broken pixels are found by verify=True; or later, when the image is learned or
-measured: then it is named and left out, so that nothing stops a training in its third hour.
-"""
+"""Images with objects that somebody wrote down: what is sound in them, and what is not."""
 
 import math
 import os
@@ -80,9 +75,9 @@ class DetectionFolder(Dataset):
     An image without objects has M = 0. Nothing is resized, normalised or augmented.
 
     Problems are found when the folder is opened; those of the pixels only with verify=True, which
-    decodes every image. Without it, `dataset[i]` of such an image raises `UnreadableImage`.
-    on_problem="raise" tells all problems in one ValueError; on_problem="drop" tells them in one
-    warning, and goes on:
+    decodes every image. Without it, `dataset[i]` of such an image raises `UnreadableImage`, and
+    training and measuring then name it and leave it out. on_problem="raise" tells all problems in
+    one ValueError; on_problem="drop" tells them in one warning, and goes on:
 
     - an object without a sound box or a known class is dropped. A box that sticks out of its image
       is clipped; up to one pixel is rounding, and no problem.
@@ -129,7 +124,7 @@ class DetectionFolder(Dataset):
             # the objects of an image that is dropped are checked as well: all is told at once
             kept, problems = sound_objects(image, size, labels, first_pixel)
             self.problems += problems
-            if image.objects and not kept and not image.fault and not fault:
+            if image.objects and not (kept or fault or image.fault):
                 fault = f"none of its objects is sound ({len(image.objects)} written)"
             faults = [(image.source, image.fault), (image.name, fault)]
             dropped = [Problem(file, cause, "image dropped") for file, cause in faults if cause]

@@ -24,12 +24,11 @@ def for_inference(model: RetinaNet) -> RetinaNet:
 
 def fold_batch_norm(backbone: nn.Module) -> None:
     """Put what batch norm does by its statistics into the weights of the convolution before it."""
+    # by their names in the backbone, in a block, and in a block's downsample
+    pairs = [("conv1", "bn1"), ("conv2", "bn2"), ("conv3", "bn3"), ("0", "1")]
     for module in [*backbone.modules()]:
-        if isinstance(module, nn.Sequential) and isinstance(module[-1], nn.BatchNorm2d):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])  # a block's downsample
-            module[1] = nn.Identity()
-        for i in (1, 2, 3):
-            if hasattr(module, f"bn{i}"):
-                conv, norm = getattr(module, f"conv{i}"), getattr(module, f"bn{i}")
-                setattr(module, f"conv{i}", fuse_conv_bn_eval(conv, norm))
-                setattr(module, f"bn{i}", nn.Identity())
+        for conv, norm in pairs:
+            if isinstance(getattr(module, norm, None), nn.BatchNorm2d):
+                fused = fuse_conv_bn_eval(getattr(module, conv), getattr(module, norm))
+                setattr(module, conv, fused)
+                setattr(module, norm, nn.Identity())
