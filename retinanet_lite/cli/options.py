@@ -1,6 +1,7 @@
 """What several commands take: data, a network, a device; and what they make of it."""
 
 import argparse
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 import torch
@@ -24,7 +25,7 @@ HEIGHT_WIDTH = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
 DETECTOR_HELP = "its file, or coco or coco_v2, torchvision's for photographs"
 
 
-def add_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_data(parser: ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("data", "drawn scenes, unless a folder is named")
     either = group.add_mutually_exclusive_group()
     either.add_argument("--voc", metavar="FOLDER", help="with JPEGImages, Annotations, ImageSets")
@@ -37,9 +38,7 @@ def add_data(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     return group
 
 
-def add_network(
-    parser: argparse.ArgumentParser, backbone: str, features: int
-) -> argparse._ArgumentGroup:
+def add_network(parser: ArgumentParser, backbone: str, features: int) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("network")
     group.add_argument("--backbone", choices=BACKBONES, default=backbone, help="and its depth")
     group.add_argument("--features", type=int, default=features, help="channels of the pyramid")
@@ -59,7 +58,7 @@ def add_size(group: argparse._ActionsContainer) -> None:
     group.add_argument("--size", type=int, nargs=2, metavar=("SHORTER", "LONGER"), help=text)
 
 
-def add_running(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+def add_running(parser: ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("running")
     add, devices = group.add_argument, "cpu, cuda, mps, xpu: what PyTorch has"
     add("--device", type=device, default=best_device(), help=devices)
@@ -80,10 +79,7 @@ def open_detector(name: str | Path, plain: bool) -> Detector:
 
 
 def open_folder(
-    options: argparse.Namespace,
-    split: str,
-    coco: list[str] | None,
-    classes: tuple[str, ...] | None = None,
+    options: Namespace, split: str, coco: list[str] | None, classes: tuple[str, ...] | None = None
 ) -> Dataset | None:
     """The data set that the options name, if any; `split` is the option for a VOC folder's."""
     name = getattr(options, split)
@@ -95,16 +91,14 @@ def open_folder(
             f"--{split.replace('_', '-')} {name} is a list in a VOC folder: name the folder with "
             f"--voc. With --coco, each split is a file of its own."
         )
-    if coco:
-        return CocoFolder(*coco, **how)
-    return None
+    return CocoFolder(*coco, **how) if coco else None
 
 
-def make_anchors(options: argparse.Namespace) -> Anchors:
+def make_anchors(options: Namespace) -> Anchors:
     return Anchors(size=options.anchor_size, ratios=options.anchor_ratios)
 
 
-def make_network(options: argparse.Namespace, num_classes: int) -> RetinaNet:
+def make_network(options: Namespace, num_classes: int) -> RetinaNet:
     """The network that the options of `add_network` describe, with random weights."""
     shape, anchors = BACKBONES[options.backbone], make_anchors(options)
     return RetinaNet(num_classes, *shape, feature_size=options.features, anchors=anchors)

@@ -51,10 +51,10 @@ class WrittenImage:
 
     name: str  # in problems
     path: Path
-    image_id: int | None  # None: its row
     size: tuple[float, float]  # height and width as recorded; 0 or NaN where they are not
     source: str  # the file that tells of its objects
     objects: Sequence[WrittenObject]
+    image_id: int | None = None  # None: its row
     fault: str = ""  # why `source` tells nothing about this image
 
 

@@ -107,7 +107,6 @@ def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:
     return WrittenImage(
         name=f"JPEGImages/{name}",
         path=root / "JPEGImages" / name,
-        image_id=None,
         size=(as_number(tree.findtext("size/height")), as_number(tree.findtext("size/width"))),
         source=source,
         objects=list(voc_objects(tree, keep_difficult)),
