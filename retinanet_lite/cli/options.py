@@ -18,7 +18,8 @@ from ..zoo.torchvision_retinanet import COCO
 
 BACKBONES = {"resnet10": (BasicBlock, (1, 1, 1, 1)), **RESNETS}
 # the network that is trained where none is named
-NETWORK = dict(backbone="resnet10", features=64, anchor_size=4.0, anchor_ratios=[0.5, 1.0, 2.0])
+NETWORK = {"backbone": "resnet10", "features": 64, "anchor_size": 4.0}
+NETWORK["anchor_ratios"] = [0.5, 1.0, 2.0]
 SPLITS = {"split": "trainval", "test_split": "test"}  # of a VOC folder, by default
 COCO_FILES = {"nargs": 2, "metavar": ("IMAGES", "JSON")}  # what names a COCO folder
 HEIGHT_WIDTH = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
@@ -30,11 +31,10 @@ def add_data(parser: ArgumentParser) -> argparse._ArgumentGroup:
     either = group.add_mutually_exclusive_group()
     either.add_argument("--voc", metavar="FOLDER", help="with JPEGImages, Annotations, ImageSets")
     either.add_argument("--coco", **COCO_FILES, help="folder, instances file")
-    add = group.add_argument
     broken = "what to do with what is broken in a folder"
-    add("--on-problem", choices=["raise", "drop"], default="raise", help=broken)
+    group.add_argument("--on-problem", choices=["raise", "drop"], default="raise", help=broken)
     verify = "decode every image when the folder is opened; otherwise only headers are read"
-    add("--verify", action="store_true", help=verify)
+    group.add_argument("--verify", action="store_true", help=verify)
     return group
 
 
@@ -48,9 +48,9 @@ def add_network(parser: ArgumentParser, backbone: str, features: int) -> argpars
 
 def add_anchors(group: argparse._ActionsContainer) -> None:
     size, ratios = NETWORK["anchor_size"], NETWORK["anchor_ratios"]
-    add, several = group.add_argument, {"nargs": "+", "metavar": "RATIO"}
-    add("--anchor-size", type=float, default=size, help="base size in strides")
-    add("--anchor-ratios", type=float, default=ratios, **several, help="heights / widths")
+    group.add_argument("--anchor-size", type=float, default=size, help="base size in strides")
+    several = {"type": float, "nargs": "+", "metavar": "RATIO"}
+    group.add_argument("--anchor-ratios", **several, default=ratios, help="heights / widths")
 
 
 def add_size(group: argparse._ActionsContainer) -> None:
@@ -60,9 +60,10 @@ def add_size(group: argparse._ActionsContainer) -> None:
 
 def add_running(parser: ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("running")
-    add, devices = group.add_argument, "cpu, cuda, mps, xpu: what PyTorch has"
-    add("--device", type=device, default=best_device(), help=devices)
-    add("--plain", action="store_true", help="the network's plain parts, not the quick ones")
+    devices = "cpu, cuda, mps, xpu: what PyTorch has"
+    group.add_argument("--device", type=device, default=best_device(), help=devices)
+    plain = "the network's plain parts, not the quick ones"
+    group.add_argument("--plain", action="store_true", help=plain)
     return group
 
 

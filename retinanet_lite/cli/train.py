@@ -55,15 +55,14 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     data.add_argument("--test-split", help="of the VOC folder, to measure on; default: test")
     data.add_argument("--validation-coco", **COCO_FILES, help="to measure on")
     network = add_network(sub, NETWORK["backbone"], NETWORK["features"])
-    add = network.add_argument
-    add("--imagenet", action="store_true", help="start from ImageNet weights")
+    network.add_argument("--imagenet", action="store_true", help="start from ImageNet weights")
     start = f"start from a trained detector, which decides the network: {DETECTOR_HELP}. "
     start += "Classes that it does not know are new to it"
-    add("--start", metavar="DETECTOR", help=start)
+    network.add_argument("--start", metavar="DETECTOR", help=start)
     parts = "parts that do not learn, such as backbone.conv1 backbone.bn1 backbone.layer1"
-    add("--freeze", nargs="+", metavar="PART", help=parts)
+    network.add_argument("--freeze", nargs="+", metavar="PART", help=parts)
     frozen = "default: with --imagenet, or as in --start"
-    add("--freeze-bn", action=argparse.BooleanOptionalAction, help=frozen)
+    network.add_argument("--freeze-bn", action=argparse.BooleanOptionalAction, help=frozen)
     add_size(network)
     recipe = sub.add_argument_group("recipe")
     for field in fields(Recipe):
