@@ -332,7 +332,7 @@ def test_a_parameter_that_is_there_under_two_names_is_named(state, name, second)
 def test_a_parameter_of_another_shape_is_named_with_both(state, key, shape):
     mine = list(state[key].shape)
     state[key] = torch.zeros(shape)
-    assert f"{key} {list(shape)}, not {mine}" in refused(from_torchvision, state)
+    assert f"{key}: {list(shape)}, wanted {mine}" in refused(from_torchvision, state)
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_other_blocks_are_named_by_their_shape(state):
     for i in (1, 2):  # as wide as those of a wide ResNet
         state[f"{BODY}.layer1.0.conv{i}.weight"] = torch.zeros(128, 64, 3, 3)
     message = refused(from_torchvision, state)
-    assert f"{BODY}.layer1.0.conv1.weight [128, 64, 3, 3], not [64, 64, 3, 3]" in message
+    assert f"{BODY}.layer1.0.conv1.weight: [128, 64, 3, 3], wanted [64, 64, 3, 3]" in message
 
 
 def test_of_many_faults_a_few_are_named_and_the_others_counted(state):
@@ -375,7 +375,7 @@ def test_of_many_faults_a_few_are_named_and_the_others_counted(state):
 
 def test_the_number_of_anchors_is_told_and_how_to_give_them():
     message = refused(from_torchvision, small(scales=(1.0,)).state_dict())
-    assert "[12, 32, 3, 3], not [36, 32, 3, 3]" in message and "anchors=Anchors(" in message
+    assert "[12, 32, 3, 3], wanted [36, 32, 3, 3]" in message and "anchors=Anchors(" in message
 
 
 def test_an_originals_state_dict_is_not_torchvisions(original):

@@ -121,7 +121,7 @@ def test_a_state_dict_loads_as_training_left_it(original, ours, change, tmp_path
 def test_a_missing_name_is_told(original, name):
     state = original.state_dict()
     del state[name]
-    with pytest.raises(ValueError, match=f"{name} missing, not "):
+    with pytest.raises(ValueError, match=f"{name}: missing, wanted "):
         from_pytorch_retinanet(state)
 
 
@@ -135,7 +135,7 @@ def test_a_file_older_than_batch_norms_counters_loads(original):
 
 def test_an_unknown_name_is_told(original):
     state = {**original.state_dict(), "fpn.P7_1.weight": torch.zeros(1)}
-    with pytest.raises(ValueError, match=r"fpn.P7_1.weight \[1\], not wanted"):
+    with pytest.raises(ValueError, match=r"fpn.P7_1.weight: \[1\], wanted none"):
         from_pytorch_retinanet(state)
 
 

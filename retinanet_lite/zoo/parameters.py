@@ -124,7 +124,7 @@ def make_detector(
         state |= counters
     wanted, found = ({key: list(value.shape) for key, value in s.items()} for s in (theirs, state))
     if wrong := [
-        f"{key} {found.get(key, 'missing')}, not {wanted.get(key, 'wanted')}"
+        f"{key}: {found.get(key, 'missing')}, wanted {wanted.get(key, 'none')}"
         for key in wanted | found
         if wanted.get(key) != found.get(key)
     ]:
