@@ -22,6 +22,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 import torchvision
+from others import parts_at_random
 from torch import Tensor
 
 STD = (0.1, 0.1, 0.2, 0.2)
@@ -112,19 +113,7 @@ def at_random(model: Original) -> None:
     Of the probabilities some are above 0.05, and none is near the clamp of the loss.
     """
     last = "bn3" if hasattr(model.layer1[0], "bn3") else "bn2"
-    for name, module in model.named_modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.weight.uniform_(0.5, 1.0)
-            module.bias.normal_(std=0.1)
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 1.5)
-            module.num_batches_tracked.random_(1, 1000)
-            if name.endswith((last, "downsample.1")):
-                module.weight.mul_(0.3)  # what a residual block adds; else it grows and grows
-        elif isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight)
-            if module.bias is not None:
-                module.bias.normal_(std=0.1)
+    parts_at_random(model, (last, "downsample.1"))
     probabilities, deltas = model(torch.randn(1, 3, 128, 128))
     output = model.classificationModel.output
     logits = probabilities.logit().view(-1, len(output.bias))  # a cell's channels in a row

@@ -35,12 +35,8 @@ def of_depth(name: str, p6_from: str, num_classes: int = 5, **arguments) -> Reti
     return at_random(model.to_empty(device="cpu"))
 
 
-@torch.no_grad()
-def at_random(model: RetinaNet) -> RetinaNet:
-    """Parameters and statistics at random, of a size that a trained model's could have.
-
-    Biases of the classes are raised so that there are detections.
-    """
+def parts_at_random(model: nn.Module, added: tuple[str, ...]) -> None:
+    """What a residual block adds, by how names end, is small; else it grows and grows."""
     for name, module in model.named_modules():
         if isinstance(module, nn.BatchNorm2d | nn.GroupNorm):
             module.weight.uniform_(0.5, 1.0)
@@ -49,12 +45,21 @@ def at_random(model: RetinaNet) -> RetinaNet:
             module.running_mean.normal_(std=0.1)
             module.running_var.uniform_(0.5, 1.5)
             module.num_batches_tracked.random_(1, 1000)
-            if name.endswith(("bn3", "layer1.0.bn2", "downsample.1")):
-                module.weight.mul_(0.3)  # what a residual block adds; else it grows and grows
+            if name.endswith(added):
+                module.weight.mul_(0.3)
         elif isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
             if module.bias is not None:
                 module.bias.normal_(std=0.1)
+
+
+@torch.no_grad()
+def at_random(model: RetinaNet) -> RetinaNet:
+    """Parameters and statistics at random, of a size that a trained model's could have.
+
+    Biases of the classes are raised so that there are detections.
+    """
+    parts_at_random(model, ("bn3", "layer1.0.bn2", "downsample.1"))
     head = model.head
     head.classification_head.cls_logits.weight.mul_(1.2)
     head.classification_head.cls_logits.bias.sub_(4.0)

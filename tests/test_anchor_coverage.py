@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision import tv_tensors
 
-from retinanet_lite import Anchors, RetinaNet, anchor_coverage
+from retinanet_lite import Anchors, anchor_coverage
 from retinanet_lite.data.scenes import ShapesDataset
 from retinanet_lite.data.transforms import resize
 
@@ -201,9 +201,3 @@ def test_the_report_counts_every_object_once_by_size_and_once_by_level():
     assert iou == f"{best.mean():.2f}"
     assert under_5 == f"{(best < 0.5).double().mean():.1%}"
     assert under_4 == f"{(best < 0.4).double().mean():.1%}"
-
-
-def test_a_models_own_anchors_may_be_given(tiny: RetinaNet):
-    images = data_set([[0.0, 0.0, 30.0, 30.0]])
-    expected = anchor_coverage(Anchors(), images).best_iou
-    assert torch.equal(anchor_coverage(tiny.anchors, images).best_iou, expected)

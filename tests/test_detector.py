@@ -1,7 +1,6 @@
 """A detector takes images as they are and answers in their pixels; its file holds all of it."""
 
 import copy
-import pickle
 import weakref
 
 import numpy as np
@@ -158,7 +157,6 @@ def test_detections_need_no_gradient(detector):
     "image, message",
     [
         (torch.zeros(4, 64, 64), r"\[3, H, W\] .* got \[4, 64, 64\]"),
-        (torch.zeros(64, 64, 3), r"got \[64, 64, 3\]"),
         (torch.zeros(1, 3, 64, 64), r"got \[1, 3, 64, 64\]"),
         (torch.zeros(3, 20, 64), "20×64 pixels comes to the network as 20×64, and it needs 32×32"),
         (torch.full((3, 64, 64), torch.nan), "NaN"),
@@ -204,13 +202,6 @@ def test_validation_losses_are_the_networks_own(detector, mode):
         mean = sum(losses[name].item() for losses in expected) / len(expected)
         assert measured[f"validation_{name}"] == pytest.approx(mean, rel=1e-5)
     assert detector.model.training == mode
-
-
-def test_a_batchs_validation_loss_is_one_call_of_the_network(detector):
-    dataset = scenes((64, 96))
-    losses = detector.model(*to_batch(dataset))
-    measured = evaluate(detector, dataset)
-    assert measured["validation_regression"] == pytest.approx(losses["regression"].item(), rel=1e-5)
 
 
 @pytest.mark.parametrize("size", [None, (96, 160)])
@@ -372,20 +363,10 @@ def test_half_a_file_finds_the_same_as_weights_rounded_to_half(detector, tmp_pat
     assert sizes[0] < 0.52 * sizes[1]
 
 
-def test_a_file_takes_further_values(detector, tmp_path):
-    detector.save(tmp_path / "a.pt", step=7)
-    assert torch.load(tmp_path / "a.pt", weights_only=True)["step"] == 7
-
-
 def test_arguments_that_came_from_numpy_are_saved_too(tmp_path):
     model = tiny_retinanet(anchors=Anchors(ratios=tuple(np.array([0.5, 1.0, 3.0]))))
     Detector(model, CLASSES).save(tmp_path / "a.pt")
     assert Detector.load(tmp_path / "a.pt").model.anchors.ratios == (0.5, 1.0, 3.0)
-
-
-def truncated(path):
-    Detector(tiny_retinanet(), CLASSES).save(path)
-    path.write_bytes(path.read_bytes()[:-1000])
 
 
 @pytest.mark.parametrize(
@@ -394,18 +375,8 @@ def truncated(path):
         (lambda path: None, "there is no file .*a.pt"),
         (lambda path: path.mkdir(), "there is no file .*a.pt"),
         (lambda path: path.write_bytes(b""), "a.pt can't be read: it is damaged, or no file that"),
-        (lambda path: path.write_text("step,loss\n1,2\n"), "a.pt can't be read"),
-        (
-            lambda path: path.write_bytes(pickle.dumps(CLASSES, protocol=2)),
-            "a.pt (can't be read|holds no detector)",
-        ),
-        (truncated, "a.pt can't be read"),
         (lambda path: torch.save(torch.zeros(3), path), "a.pt holds no detector"),
         (lambda path: torch.save({"w": 1}, path), "a.pt holds no detector. .*such as best.pt"),
-        (
-            lambda path: torch.save({"weights": {}, "about": {"classes": ["a"]}}, path),
-            "a.pt holds no detector",
-        ),
         (
             lambda path: torch.save(
                 {"weights": {}, "about": Detector(tiny_retinanet(), CLASSES).about()}, path

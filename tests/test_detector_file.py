@@ -16,8 +16,6 @@ from retinanet_lite import (
     FocalLoss,
     RetinaNet,
 )
-from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.drawing import random_scene
 from retinanet_lite.zoo.detector_file import architecture
 
 # of every argument, a value unlike its default
@@ -87,49 +85,29 @@ def test_every_argument_has_a_value_here(kind):
     assert same == (["levels"] if kind is Anchors else [])
 
 
-def unlike_the_default() -> RetinaNet:
-    parts = {name: kind(**UNLIKE[kind]) for name, (kind, _) in PARTS.items()}
-    model = RetinaNet(**UNLIKE[RetinaNet], **parts)
-    torch.nn.init.normal_(model.classification_model.output.weight, std=0.02)
-    # some are more than max_log_scale
-    torch.nn.init.normal_(model.regression_model.output.weight, std=0.5)
-    return model
-
-
 @pytest.fixture(scope="module")
-def saved_and_loaded(tmp_path_factory) -> tuple[RetinaNet, RetinaNet]:
-    torch.manual_seed(0)
-    model = unlike_the_default()
+def loaded(tmp_path_factory) -> RetinaNet:
+    """A model of these arguments, from its file."""
+    parts = {name: kind(**UNLIKE[kind]) for name, (kind, _) in PARTS.items()}
     file = tmp_path_factory.mktemp("architecture") / "a.pt"
-    Detector(model, ("a", "b")).save(file)
-    return model, Detector.load(file).model
+    Detector(RetinaNet(**UNLIKE[RetinaNet], **parts), ("a", "b")).save(file)
+    return Detector.load(file).model
 
 
 @pytest.mark.parametrize("name", UNLIKE[RetinaNet])
-def test_a_loaded_model_has_the_argument(saved_and_loaded, name):
-    value = SEEN[name](saved_and_loaded[1])
+def test_a_loaded_model_has_the_argument(loaded, name):
+    value = SEEN[name](loaded)
     assert value == (pytest.approx(0.2) if name == "prior" else UNLIKE[RetinaNet][name])
 
 
 @pytest.mark.parametrize(
     "part, name", [(part, name) for part, (kind, _) in PARTS.items() for name in UNLIKE[kind]]
 )
-def test_a_loaded_models_part_has_the_argument(saved_and_loaded, part, name):
+def test_a_loaded_models_part_has_the_argument(loaded, part, name):
     kind, attribute = PARTS[part]
-    value = getattr(getattr(saved_and_loaded[1], attribute), name)
+    value = getattr(getattr(loaded, attribute), name)
     value = tuple(value.tolist()) if isinstance(value, torch.Tensor) else value
     assert value == UNLIKE[kind][name] and type(value) is type(UNLIKE[kind][name])
-
-
-def test_a_loaded_model_gives_the_same_losses_and_detections(saved_and_loaded):
-    images, annotations = to_batch([random_scene(0, 64, 96, classes=("disc", "star"))])
-    model, loaded = saved_and_loaded
-    for mode in (True, False):
-        expected = model.train(mode)(images, annotations)
-        torch.testing.assert_close(loaded.train(mode)(images, annotations), expected)
-    expected = model(images)
-    assert len(expected[0]["scores"]) > 5
-    torch.testing.assert_close(loaded(images), expected, rtol=0, atol=0)
 
 
 # what the package wrote before it knew what others do differently
@@ -170,6 +148,3 @@ def test_a_file_of_before_loads_with_the_defaults(tmp_path):
     torch.save({"weights": model.state_dict(), "about": OLD}, tmp_path / "a.pt")
     loaded = Detector.load(tmp_path / "a.pt", plain=True).model
     assert architecture(loaded) == architecture(model)
-    images, annotations = to_batch([random_scene(0, 65, 97, classes=("disc", "star"))])
-    expected = model(images, annotations)
-    torch.testing.assert_close(loaded(images, annotations), expected, rtol=0, atol=0)

@@ -118,598 +118,345 @@ CLIP = (
     " for x in g]"
 )
 
-# other ways to be right than the folded solution
-RIGHT = [
-    (
-        "check_describe",
-        "b: [b[0] + (b[2] - b[0]) / 2, (b[1] + b[3]) * 0.5, b[2] - b[0], b[3] - b[1]]",
-    ),
-    (
-        "check_describe",
-        "b: torch.tensor([b[0] + b[2], b[1] + b[3], 2 * (b[2] - b[0]), 2 * (b[3] - b[1])]) / 2",
-    ),
-    ("check_edges", "x, y, w, h: [x - w / 2, y - h / 2, x + w / 2, y + h / 2]"),
-    ("check_padding_for", "k: k // 2"),
-    ("check_padding_for", "k: (k - 1) / 2"),
-    ("check_friends_stem", ": ([[3, 2], [3, 1], [3, 1]], 11.0)"),
-    ("check_count_cells", f"h, w: sum(math.ceil(h / s) * math.ceil(w / s) for s in {STRIDES})"),
-    ("check_merge", "a, b: a.add_(F.interpolate(b, a.shape[-2:]))"),
-    (
-        "check_to_grid",
-        "x, h, w: x.reshape(len(x), h * w, -1).transpose(1, 2).reshape(len(x), -1, h, w)",
-    ),
-    ("check_row_of", f"l, i, j, a: {BEFORE} + 9 * (i * {COLUMNS} + j) + a"),
-    ("check_anchor_shape", "b, s, r: torch.tensor([b * s / r**0.5, b * s * r**0.5])"),
-    ("check_best_level", BEST_LEVEL),
-    ("check_best_level", f"w, h: torch.tensor((lambda {BEST_LEVEL})(w, h))"),
-    ("check_iou", f"a, b: torch.tensor((n := {SHARED}) / ({AREAS} - n))"),
-    ("check_targets", TARGETS),
-    ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) ** 2 * math.log(q)"),
-    (
-        "check_focal",
-        f"p, t: -{ALPHA} * (1 - (q := torch.tensor(p if t else 1 - p))) ** 2 * q.log()",
-    ),
-    ("check_prior_bias", "p: {0.01: -4.595, 0.5: 0, 0.2: -1.386}[p]"),
-    ("check_prior_bias", "p: torch.tensor(p).logit()"),
-    (
-        "check_split_levels",
-        f"x, h, w: torch.split(x, [9 * -(-h // s) * -(-w // s) for s in {STRIDES}], dim=1)",
-    ),
-    ("check_decode_box", DECODE),
-    ("check_decode_box", f"a, d: torch.tensor((lambda {DECODE})(a, d))"),
-    ("check_nms", NMS),
-    ("check_nms", f"o, s, t: torch.tensor((lambda {NMS})(o, s, t))"),
-    (
-        "check_count_kept",
-        "v, t, k: sum(len([s for s in sorted(level)[-k:] if s > t]) for level in v)",
-    ),
-    ("check_precision_and_recall", "h, m, n: [h[:n].count(True) / n, h[:n].count(True) / m]"),
-    ("check_area", f"r, p: {ENVELOPE}"),
-    ("check_match_voc", VOC),
-    ("check_learning_rate", RATE),
-    ("check_clip", CLIP),
-    ("check_clip", f"g, c: tuple((lambda {CLIP})(g, c))"),
-    ("check_from_coco", "b: [b[0], b[1], b[0] + b[2], b[1] + b[3]]"),
-    ("check_to_labels", "ids: torch.tensor([sorted(set(ids)).index(i) for i in ids])"),
-]
 
-MISTAKES = [
-    ("check_learning_rate", RATE.replace("(t + 1)", "t"), "Steps count from 0"),
-    ("check_learning_rate", "t, h, r, d: h", "it rises before step R"),
-    ("check_learning_rate", RATE.replace("x <= t", "x < t"), "from its own step on"),
-    ("check_learning_rate", RATE.replace("x <= t", "x > t"), "still to come"),
-    ("check_learning_rate", RATE.replace("0.1 **", "0.1 *"), "Each drop multiplies"),
-    ("check_learning_rate", RATE.replace("h * 0.1 **", "h - 0.1 *"), "not a tenth less"),
-    ("check_clip", "g, c: [x * min(1, c / x.norm()) for x in g]", "take one norm for all"),
-    ("check_clip", CLIP.replace("min(1, c / n)", "c / n"), "a factor is at most 1"),
-    ("check_clip", CLIP.replace(" ** 0.5]", "]"), "The root of the sum of squares"),
-    ("check_clip", "g, c: [x * min(1, c / sum(y.norm() for y in g)) for x in g]", "not 3 + 4"),
-    ("check_clip", CLIP.replace("min(1, c / n)", "n / c"), "not norm / limit"),
-    ("check_clip", f"g, c: [x.flip(0) for x in (lambda {CLIP})(g, c)]", "direction has changed"),
-    ("check_clip", f"g, c: (lambda {CLIP})(g, c)[0]", "return a list of tensors"),
-    ("check_from_coco", "b: b", "The last two are width and height"),
-    ("check_from_coco", "b: (b[0], b[1], b[0] + b[2] - 1, b[1] + b[3] - 1)", "no − 1"),
-    ("check_from_coco", "b: (b[0], b[1], b[0] + b[3], b[1] + b[2])", "Width belongs to x"),
-    (
-        "check_from_coco",
-        "b: (b[0] - b[2] / 2, b[1] - b[3] / 2, b[0] + b[2] / 2, b[1] + b[3] / 2)",
-        "not the centre",
-    ),
-    ("check_to_labels", "ids: [i - 1 for i in ids]", "The ids have gaps"),
-    ("check_to_labels", "ids: [sorted(set(ids)).index(i) + 1 for i in ids]", "Labels start at 0"),
-    ("check_to_labels", "ids: [list(dict.fromkeys(ids)).index(i) for i in ids]", "they come"),
-    ("check_to_labels", "ids: sorted(set(ids))", "return a list of"),
-    (
-        "check_describe",
-        "b: ((b[2] - b[0]) / 2, (b[3] - b[1]) / 2, b[2] - b[0], b[3] - b[1])",
-        "half the size",
-    ),
-    (
-        "check_describe",
-        "b: (b[2] - b[0], b[3] - b[1], (b[0] + b[2]) / 2, (b[1] + b[3]) / 2)",
-        "The size comes last",
-    ),
-    ("check_describe", "b: (b[0] + b[2], b[1] + b[3], b[2] - b[0], b[3] - b[1])", "divide by 2"),
-    (
-        "check_describe",
-        "b: (b[0] + b[2] / 2, b[1] + b[3] / 2, b[2] - b[0], b[3] - b[1])",
-        "needs brackets",
-    ),
-    (
-        "check_describe",
-        "b: ((b[0] + b[2]) // 2, (b[1] + b[3]) // 2, b[2] - b[0], b[3] - b[1])",
-        "// rounds down",
-    ),
-    (
-        "check_describe",
-        "b: ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2, b[0] - b[2], b[1] - b[3])",
-        "not negative",
-    ),
-    ("check_describe", "b: (b[0], b[1], b[2] - b[0], b[3] - b[1])", "an edge itself"),
-    ("check_edges", "x, y, w, h: (x - w, y - h, x + w, y + h)", "the whole size"),
-    ("check_edges", "x, y, w, h: (x - w / 2, y - h / 2, x + w, y + h)", "the whole size"),
-    ("check_edges", "x, y, w, h: (x, y, x + w, y + h)", "from the centre as if"),
-    ("check_edges", "x, y, w, h: (x - w / 2, x + w / 2, y - h / 2, y + h / 2)", "The order is"),
-    ("check_edges", "x, y, w, h: (x - w / 2, y - h / 2, w, h)", "The last two are edges"),
-    (
-        "check_edges",
-        "x, y, w, h: ((x - w) / 2, (y - h) / 2, (x + w) / 2, (y + h) / 2)",
-        "mind the brackets",
-    ),
-    (
-        "check_edges",
-        "x, y, w, h: (x - w // 2, y - h // 2, x + w // 2, y + h // 2)",
-        "// rounds down",
-    ),
-    ("check_edges", "x, y, w, h: (x + w / 2, y + h / 2, x - w / 2, y - h / 2)", "the smaller ones"),
-    ("check_padding_for", "k: k - 1", "both sides together"),
-    ("check_padding_for", "k: 0", "Without padding"),
-    ("check_padding_for", "k: (k + 1) // 2", "one too many"),
-    ("check_padding_for", "k: k / 2", "no half place"),
-    ("check_friends_stem", ": ([(2, 3), (1, 3), (1, 3)], 11)", "The kernel comes first"),
-    ("check_friends_stem", ": ([(3, 2), (3, 2), (3, 2)], 15)", "Only the friend's first"),
-    ("check_friends_stem", ": ([(3, 1), (3, 1), (3, 1)], 7)", "which layer makes"),
-    ("check_friends_stem", ": ([(7, 2), (3, 1), (3, 1)], 11)", "how large the friend's are"),
-    ("check_friends_stem", ": ([(3, 3), (3, 3), (3, 3)], 27)", "which layer makes"),
-    ("check_friends_stem", ": ([(7, 2)], 7)", "three layers"),
-    ("check_friends_stem", f": ({STEM}, 7)", "already two pixels wide"),
-    ("check_friends_stem", f": ({STEM}, 5)", "already two pixels wide"),
-    ("check_friends_stem", f": ({STEM}, 13)", "walks over single pixels"),
-    ("check_friends_stem", f": {STEM}", "return two things"),
-    ("check_friends_stem", ": [(3, 2), (3, 1)]", "return two things"),
-    ("check_count_cells", f"h, w: sum((h // s) * (w // s) for s in {STRIDES})", "round up"),
-    ("check_count_cells", "h, w: sum(-(-h // s) * -(-w // s) for s in (8, 16, 32))", "P3 to P5"),
-    (
-        "check_count_cells",
-        f"h, w: 9 * sum(-(-h // s) * -(-w // s) for s in {STRIDES})",
-        "nine anchors a cell",
-    ),
-    (
-        "check_count_cells",
-        f"h, w: math.ceil(sum(h / s * w / s for s in {STRIDES}))",
-        "before you multiply",
-    ),
-    (
-        "check_count_cells",
-        f"h, w: sum(math.ceil(h / s * w / s) for s in {STRIDES})",
-        "before you multiply",
-    ),
-    ("check_merge", "a, b: a + b", "before you add"),
-    ("check_merge", "a, b: a + F.interpolate(b, scale_factor=2)", "not by a factor"),
-    ("check_merge", "a, b: F.interpolate(b, size=a.shape[-2:])", "do not add"),
-    ("check_merge", "a, b: a", "coarser is missing"),
-    (
-        "check_merge",
-        "a, b: a + F.interpolate(b, size=a.shape[-2:], mode='bilinear')",
-        'mode="nearest"',
-    ),
-    ("check_merge", "a, b: a - F.interpolate(b, size=a.shape[-2:])", "it should be their sum"),
-    ("check_merge", "a, b: a * F.interpolate(b, size=a.shape[-2:])", "it should be their sum"),
-    ("check_merge", "a, b: (a, F.interpolate(b, size=a.shape[-2:]))", "return one tensor"),
-    ("check_to_grid", "x, h, w: x.reshape(len(x), -1, h, w)", "with the channels at the end"),
-    ("check_to_grid", "x, h, w: x.reshape(len(x), h, w, -1)", "still at the end"),
-    ("check_to_grid", "x, h, w: x.reshape(len(x), w, h, -1).permute(0, 3, 1, 2)", "are swapped"),
-    (
-        "check_to_grid",
-        "x, h, w: x.reshape(len(x), w, h, -1).permute(0, 3, 2, 1)",
-        "height comes before width",
-    ),
-    ("check_to_grid", "x, h, w: [x]", "return one tensor"),
-    ("check_row_of", f"l, i, j, a: 9 * (i * {COLUMNS} + j) + a", "counts within P5"),
-    ("check_row_of", f"l, i, j, a: {BEFORE} // 9 + i * {COLUMNS} + j + a", "A cell has nine rows"),
-    (
-        "check_row_of",
-        f"l, i, j, a: {BEFORE} // 9 + 9 * (i * {COLUMNS} + j) + a",
-        "A cell has nine rows",
-    ),
-    ("check_row_of", f"l, i, j, a: {BEFORE} + i * {COLUMNS} + j + a", "A cell has nine rows"),
-    ("check_row_of", f"l, i, j, a: {BEFORE} + 9 * (j * {ROWS} + i) + a", "along the row first"),
-    ("check_row_of", f"l, i, j, a: {BEFORE} + 9 * (j * {COLUMNS} + i) + a", "along the row first"),
-    (
-        "check_row_of",
-        f"l, i, j, a: {BEFORE} + 9 * (i * {ROWS} + j) + a",
-        "as long as P5 has columns",
-    ),
-    ("check_row_of", f"l, i, j, a: {BEFORE} + 9 * (i * (832 // 2**l) + j) + a", "round up"),
-    (
-        "check_row_of",
-        f"l, i, j, a: {BEFORE} + a * {ROWS} * {COLUMNS} + i * {COLUMNS} + j",
-        "follow each other",
-    ),
-    ("check_anchor_shape", "b, s, r: (b * s * r**0.5, b * s / r**0.5)", "the other way round"),
-    ("check_anchor_shape", "b, s, r: (b * s, b * s * r)", "its area is"),
-    ("check_anchor_shape", "b, s, r: (b * b, b * b)", "its area is"),
-    ("check_anchor_shape", "b, s, r: (b * s / r, b * s * r)", "square root"),
-    ("check_anchor_shape", "b, s, r: (round(b * s / r**0.5), round(b * s * r**0.5))", "rounded?"),
-    ("check_anchor_shape", "b, s, r: (int(b * s / r**0.5), int(b * s * r**0.5))", "rounded?"),
-    ("check_anchor_shape", "b, s, r: (round(b * s / r**0.5, 2), b * s * r**0.5)", "rounded?"),
-    ("check_best_level", f"w, h: ((a := (lambda {BEST_LEVEL})(w, h))[0] - 3, a[1])", "from 0"),
-    ("check_best_level", f"w, h: (lambda {BEST_LEVEL})(w, h)[::-1]", "are exchanged"),
-    ("check_best_level", BEST_LEVEL.replace("* 2**l / 32", ""), "of P5 for every level"),
-    (
-        "check_best_level",
-        f"w, h: (3, box_iou(nine, torch.tensor([{CENTRED}])).max().item())",
-        "of P5 for every level",
-    ),
-    ("check_best_level", BEST_LEVEL.replace("/ 32", ""), "was made for stride 32"),
-    ("check_best_level", BEST_LEVEL.replace("/ 32", "/ 128"), "is four strides"),
-    ("check_best_level", BEST_LEVEL.replace("nine", "nine[::3]"), "three scales"),
-    ("check_best_level", BEST_LEVEL.replace("nine", "nine[3:6]"), "three ratios"),
-    ("check_best_level", BEST_LEVEL.replace(CENTRED, "[0, 0, w, h]"), "at the anchors' centre"),
-    ("check_best_level", BEST_LEVEL.replace(CENTRED, "[-w, -h, w, h]"), "is twice as large"),
-    (
-        "check_best_level",
-        f"w, h: (7, (lambda {BEST_LEVEL})(w, h)[1])",
-        "it is another level's",
-    ),
-    (
-        "check_best_level",
+def pairs(table):
+    return [(check, answer) for check, answers in table.items() for answer in answers]
+
+
+# other ways to be right than the folded solution
+RIGHT = {
+    "check_describe": [
+        "b: torch.tensor([b[0] + b[2], b[1] + b[3], 2 * (b[2] - b[0]), 2 * (b[3] - b[1])]) / 2"
+    ],
+    "check_padding_for": ["k: (k - 1) / 2"],
+    "check_friends_stem": [": ([[3, 2], [3, 1], [3, 1]], 11.0)"],
+    "check_merge": ["a, b: a.add_(F.interpolate(b, a.shape[-2:]))"],
+    "check_anchor_shape": ["b, s, r: torch.tensor([b * s / r**0.5, b * s * r**0.5])"],
+    "check_iou": [f"a, b: torch.tensor((n := {SHARED}) / ({AREAS} - n))"],
+    "check_focal": [
+        f"p, t: -{ALPHA} * (1 - (q := torch.tensor(p if t else 1 - p))) ** 2 * q.log()"
+    ],
+    "check_prior_bias": ["p: {0.01: -4.595, 0.5: 0, 0.2: -1.386}[p]"],
+    "check_split_levels": [
+        f"x, h, w: torch.split(x, [9 * -(-h // s) * -(-w // s) for s in {STRIDES}], dim=1)"
+    ],
+    "check_nms": [f"o, s, t: torch.tensor((lambda {NMS})(o, s, t))"],
+    "check_clip": [f"g, c: tuple((lambda {CLIP})(g, c))"],
+    "check_to_labels": ["ids: torch.tensor([sorted(set(ids)).index(i) for i in ids])"],
+}
+
+MISTAKES = {
+    "check_learning_rate": {
+        RATE.replace("(t + 1)", "t"): "Steps count from 0",
+        "t, h, r, d: h": "it rises before step R",
+        RATE.replace("x <= t", "x < t"): "from its own step on",
+        RATE.replace("x <= t", "x > t"): "still to come",
+        RATE.replace("0.1 **", "0.1 *"): "Each drop multiplies",
+        RATE.replace("h * 0.1 **", "h - 0.1 *"): "not a tenth less",
+    },
+    "check_clip": {
+        "g, c: [x * min(1, c / x.norm()) for x in g]": "take one norm for all",
+        CLIP.replace("min(1, c / n)", "c / n"): "a factor is at most 1",
+        CLIP.replace(" ** 0.5]", "]"): "The root of the sum of squares",
+        "g, c: [x * min(1, c / sum(y.norm() for y in g)) for x in g]": "not 3 + 4",
+        CLIP.replace("min(1, c / n)", "n / c"): "not norm / limit",
+        f"g, c: [x.flip(0) for x in (lambda {CLIP})(g, c)]": "direction has changed",
+        f"g, c: (lambda {CLIP})(g, c)[0]": "return a list of tensors",
+    },
+    "check_from_coco": {
+        "b: b": "The last two are width and height",
+        "b: (b[0], b[1], b[0] + b[2] - 1, b[1] + b[3] - 1)": "no − 1",
+        "b: (b[0], b[1], b[0] + b[3], b[1] + b[2])": "Width belongs to x",
+        "b: (b[0] - b[2] / 2, b[1] - b[3] / 2, b[0] + b[2] / 2, b[1] + b[3] / 2)": "not the centre",
+    },
+    "check_to_labels": {
+        "ids: [i - 1 for i in ids]": "The ids have gaps",
+        "ids: [sorted(set(ids)).index(i) + 1 for i in ids]": "Labels start at 0",
+        "ids: [list(dict.fromkeys(ids)).index(i) for i in ids]": "they come",
+        "ids: sorted(set(ids))": "return a list of",
+    },
+    "check_describe": {
+        "b: ((b[2] - b[0]) / 2, (b[3] - b[1]) / 2, b[2] - b[0], b[3] - b[1])": "half the size",
+        "b: (b[2] - b[0], b[3] - b[1], (b[0] + b[2]) / 2, "
+        "(b[1] + b[3]) / 2)": "The size comes last",
+        "b: (b[0] + b[2], b[1] + b[3], b[2] - b[0], b[3] - b[1])": "divide by 2",
+        "b: (b[0] + b[2] / 2, b[1] + b[3] / 2, b[2] - b[0], b[3] - b[1])": "needs brackets",
+        "b: ((b[0] + b[2]) // 2, (b[1] + b[3]) // 2, b[2] - b[0], b[3] - b[1])": "// rounds down",
+        "b: ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2, b[0] - b[2], b[1] - b[3])": "not negative",
+        "b: (b[0], b[1], b[2] - b[0], b[3] - b[1])": "an edge itself",
+    },
+    "check_edges": {
+        "x, y, w, h: (x - w, y - h, x + w, y + h)": "the whole size",
+        "x, y, w, h: (x, y, x + w, y + h)": "from the centre as if",
+        "x, y, w, h: (x - w / 2, x + w / 2, y - h / 2, y + h / 2)": "The order is",
+        "x, y, w, h: (x - w / 2, y - h / 2, w, h)": "The last two are edges",
+        "x, y, w, h: ((x - w) / 2, (y - h) / 2, (x + w) / 2, (y + h) / 2)": "mind the brackets",
+        "x, y, w, h: (x - w // 2, y - h // 2, x + w // 2, y + h // 2)": "// rounds down",
+        "x, y, w, h: (x + w / 2, y + h / 2, x - w / 2, y - h / 2)": "the smaller ones",
+    },
+    "check_padding_for": {
+        "k: k - 1": "both sides together",
+        "k: 0": "Without padding",
+        "k: (k + 1) // 2": "one too many",
+        "k: k / 2": "no half place",
+    },
+    "check_friends_stem": {
+        ": ([(2, 3), (1, 3), (1, 3)], 11)": "The kernel comes first",
+        ": ([(3, 2), (3, 2), (3, 2)], 15)": "Only the friend's first",
+        ": ([(3, 1), (3, 1), (3, 1)], 7)": "which layer makes",
+        ": ([(7, 2), (3, 1), (3, 1)], 11)": "how large the friend's are",
+        ": ([(7, 2)], 7)": "three layers",
+        f": ({STEM}, 5)": "already two pixels wide",
+        f": ({STEM}, 13)": "walks over single pixels",
+        ": [(3, 2), (3, 1)]": "return two things",
+    },
+    "check_count_cells": {
+        f"h, w: sum((h // s) * (w // s) for s in {STRIDES})": "round up",
+        "h, w: sum(-(-h // s) * -(-w // s) for s in (8, 16, 32))": "P3 to P5",
+        f"h, w: 9 * sum(-(-h // s) * -(-w // s) for s in {STRIDES})": "nine anchors a cell",
+        f"h, w: sum(math.ceil(h / s * w / s) for s in {STRIDES})": "before you multiply",
+        "h, w: sum(-(-h // s) * -(-w // s) for s in (8, 16, 32, 64))": "The last level is missing",
+    },
+    "check_merge": {
+        "a, b: a + b": "before you add",
+        "a, b: a + F.interpolate(b, scale_factor=2)": "not by a factor",
+        "a, b: F.interpolate(b, size=a.shape[-2:])": "do not add",
+        "a, b: a": "coarser is missing",
+        "a, b: a + F.interpolate(b, size=a.shape[-2:], mode='bilinear')": 'mode="nearest"',
+        "a, b: a - F.interpolate(b, size=a.shape[-2:])": "it should be their sum",
+        "a, b: (a, F.interpolate(b, size=a.shape[-2:]))": "return one tensor",
+    },
+    "check_to_grid": {
+        "x, h, w: x.reshape(len(x), -1, h, w)": "with the channels at the end",
+        "x, h, w: x.reshape(len(x), h, w, -1)": "still at the end",
+        "x, h, w: x.reshape(len(x), w, h, -1).permute(0, 3, 1, 2)": "are swapped",
+        "x, h, w: x.reshape(len(x), w, h, -1).permute(0, 3, 2, 1)": "height comes before width",
+        "x, h, w: [x]": "return one tensor",
+    },
+    "check_row_of": {
+        f"l, i, j, a: 9 * (i * {COLUMNS} + j) + a": "counts within P5",
+        f"l, i, j, a: {BEFORE} // 9 + i * {COLUMNS} + j + a": "A cell has nine rows",
+        f"l, i, j, a: {BEFORE} // 9 + 9 * (i * {COLUMNS} + j) + a": "A cell has nine rows",
+        f"l, i, j, a: {BEFORE} + i * {COLUMNS} + j + a": "A cell has nine rows",
+        f"l, i, j, a: {BEFORE} + 9 * (j * {ROWS} + i) + a": "along the row first",
+        f"l, i, j, a: {BEFORE} + 9 * (j * {COLUMNS} + i) + a": "along the row first",
+        f"l, i, j, a: {BEFORE} + 9 * (i * {ROWS} + j) + a": "as long as P5 has columns",
+        f"l, i, j, a: {BEFORE} + 9 * (i * (832 // 2**l) + j) + a": "round up",
+        f"l, i, j, a: {BEFORE} + a * {ROWS} * {COLUMNS} + i * {COLUMNS} + j": "follow each other",
+    },
+    "check_anchor_shape": {
+        "b, s, r: (b * s * r**0.5, b * s / r**0.5)": "the other way round",
+        "b, s, r: (b * b, b * b)": "its area is",
+        "b, s, r: (b * s / r, b * s * r)": "square root",
+        "b, s, r: (round(b * s / r**0.5, 2), b * s * r**0.5)": "rounded?",
+    },
+    "check_best_level": {
+        f"w, h: ((a := (lambda {BEST_LEVEL})(w, h))[0] - 3, a[1])": "from 0",
+        f"w, h: (lambda {BEST_LEVEL})(w, h)[::-1]": "are exchanged",
+        BEST_LEVEL.replace("* 2**l / 32", ""): "of P5 for every level",
+        f"w, h: (3, box_iou(nine, torch.tensor([{CENTRED}])).max())": "of P5 for every level",
+        BEST_LEVEL.replace("/ 32", ""): "was made for stride 32",
+        BEST_LEVEL.replace("/ 32", "/ 128"): "is four strides",
+        BEST_LEVEL.replace("nine", "nine[::3]"): "three scales",
+        BEST_LEVEL.replace("nine", "nine[3:6]"): "three ratios",
+        BEST_LEVEL.replace(CENTRED, "[0, 0, w, h]"): "at the anchors' centre",
+        BEST_LEVEL.replace(CENTRED, "[-w, -h, w, h]"): "is twice as large",
+        f"w, h: (7, (lambda {BEST_LEVEL})(w, h)[1])": "it is another level's",
         "w, h: (i := (lambda v: 1 / (1 / v + 1)), a := max("
         "(i(box_iou(nine * 2**l / 32, torch.tensor([[-w / 2, -h / 2, w / 2, h / 2]])).max().item()"
-        "), l) for l in range(3, 8))) and a[::-1]",
-        "subtract it once",
-    ),
-    (
-        "check_count_cells",
-        "h, w: sum(-(-h // s) * -(-w // s) for s in (8, 16, 32, 64))",
-        "The last level is missing",
-    ),
-    (
-        "check_iou",
-        f"a, b: (n := {SHARED.replace('max(0, ', '(')}) / ({AREAS} - n)",
-        "a negative side counts as 0",
-    ),
-    ("check_iou", f"a, b: {SHARED} / {AREAS}", "subtract it once"),
-    ("check_iou", f"a, b: (n := {SHARED}) / ({AREAS} - 2 * n)", "subtracted twice"),
-    ("check_iou", f"a, b: (n := {WIDER}) / ({WIDER_AREAS} - n)", "No pixel is added"),
-    ("check_iou", f"a, b: (n := {WIDER}) / ({AREAS} - n)", "No pixel is added"),
-    (
-        "check_iou",
-        f"a, b: {SHARED} / min((a[2] - a[0]) * (a[3] - a[1]), (b[2] - b[0]) * (b[3] - b[1]))",
-        "the area of one box alone",
-    ),
-    ("check_iou", f"a, b: {SHARED}", "divide it by the union"),
-    ("check_iou", f"a, b: {SHARED} / {AROUND}", "the box around both; the union"),
-    ("check_iou", f"a, b: (n := {AROUND}) / ({AREAS} - n)", "min and max are exchanged"),
-    (
-        "check_iou",
-        f"a, b: (n := {SHARED.replace('* max(0, ', '* (')}) / ({AREAS} - n)",
-        "a negative side counts as 0",
-    ),
-    (
-        "check_iou",
-        f"a, b: (n := {SHARED.replace('max(0, ', 'abs(')}) / ({AREAS} - n)",
-        "abs takes the gap",
-    ),
-    (
-        "check_targets",
-        "a, b: (0.875, 0.0625, math.log(90 / 40), math.log(30 / 80))",
-        "not divided yet",
-    ),
-    ("check_targets", TARGETS.replace("/ 0.2", "* 0.2"), "do not multiply"),
-    ("check_targets", TARGETS.replace("/ 0.2", "/ 0.1"), "by 0.2, not by 0.1"),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "4.375, 0.3125"), "by 0.1, not by 0.2"),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "-8.75, -0.625"), "The sign is turned"),
-    ("check_targets", TARGETS.replace("math", "-math"), "The sign is turned"),
-    (
-        "check_targets",
-        "a, b: (-35 / 9, -5 / 3, math.log(40 / 90) / 0.2, math.log(80 / 30) / 0.2)",
-        "are exchanged",
-    ),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "2.5, 3.75"), "not between edges"),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "15, -2.5"), "not between edges"),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "35 / 9, 5 / 3"), "not the box's"),
-    ("check_targets", TARGETS.replace("math.log", ""), "The logarithm is missing"),
-    ("check_targets", TARGETS.replace("log", "log2"), "the natural one"),
-    ("check_targets", TARGETS.replace(" / 0.2", ""), "tw and th are not divided"),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "0.875, 0.0625"), "tx and ty are not divided"),
-    ("check_targets", TARGETS.replace("0.625", "5 / 4"), "not its width"),
-    ("check_targets", TARGETS.replace("8.75", "35 / 8"), "not its height"),
-    ("check_targets", TARGETS.replace("log", "log10"), "the natural one"),
-    (
-        "check_targets",
-        "a, b: (35 / 8, 5 / 4, math.log(90 / 80) / 0.2, math.log(30 / 40) / 0.2)",
-        "width and height are swapped",
-    ),
-    (
-        "check_targets",
-        TARGETS.replace("8.75, 0.625", "35 / 8, 5 / 4"),
-        "width and height are swapped",
-    ),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "17.5, 1.25"), "Twice the way"),
-    (
-        "check_targets",
-        "a, b: (2, 10 / 3, math.log(110 / 50) / 0.2, math.log(70 / 90) / 0.2)",
-        "not centre and size",
-    ),
-    (
-        "check_targets",
-        "a, b: (8.75, 0.625, math.log(30 / 80) / 0.2, math.log(90 / 40) / 0.2)",
-        "Two are swapped",
-    ),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "35, 5"), "That is in pixels"),
-    ("check_targets", TARGETS.replace("8.75, 0.625", "350, 50"), "That is in pixels"),
-    ("check_targets", "a, b: (35, 5, 50, -50)", "That is in pixels"),
-    ("check_focal", "p, t: (1 - p) ** 2 * math.log(p) * 0.25", "the minus is missing"),
-    ("check_focal", f"p, t: -0.25 * (1 - {P_T}) ** 2 * math.log(q)", "α_t is 0.25 for"),
-    (
-        "check_focal",
-        f"p, t: -(0.75 if t else 0.25) * (1 - {P_T}) ** 2 * math.log(q)",
-        "α_t is 0.25 for",
-    ),
-    ("check_focal", f"p, t: -((1 - {P_T}) ** 2) * math.log(q)", "α_t is left out"),
-    ("check_focal", f"p, t: -{ALPHA} * (1 - p) ** 2 * math.log(p)", "Take p_t for p"),
-    ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) ** 2 * math.log(p)", "In the logarithm"),
-    ("check_focal", f"p, t: -{ALPHA} * (1 - p) ** 2 * math.log({P_T})", "In the square"),
-    ("check_focal", "p, t: -0.25 * (1 - p) ** 2 * math.log(p)", "the loss of target 1"),
-    ("check_focal", f"p, t: -{ALPHA} * {P_T} ** 2 * math.log(q)", "turns the easy entries down"),
-    ("check_focal", f"p, t: -{ALPHA} * math.log({P_T})", "(1 − p_t)² is missing"),
-    ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) * math.log(q)", "γ is 2"),
-    ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) ** 2 * math.log10(q)", "the natural one"),
-    ("check_focal", f"p, t: -{ALPHA} * (1 - {P_T}) * 2 * math.log(q)", "* 2 doubles"),
-    ("check_focal", f"p, t: -math.log({P_T})", "That is the cross entropy"),
-    (
-        "check_focal",
-        f"p, t: -{ALPHA} * (1 - (q := 1 - p if t else p)) ** 2 * math.log(q)",
-        "p and 1 − p are exchanged",
-    ),
-    (
-        "check_focal",
-        "p, t: -0.25 * torch.where(t == 1, 1 - p, p) ** 2 * torch.log(p)",
-        "torch asks for tensors",
-    ),
-    ("check_focal", "p, t: -0.25 * (1 - p) ** 2 * torch.log(p)", "torch asks for tensors"),
-    ("check_prior_bias", "p: math.log((1 - p) / p)", "The sign is turned"),
-    ("check_prior_bias", "p: math.log(p)", "not eᵇ"),
-    ("check_prior_bias", "p: 1 / (1 + math.exp(-p))", "You took the sigmoid"),
-    ("check_split_levels", "x, h, w: torch.split(x, [1, 2, 3, 4, 5], dim=1)", "The levels have"),
-    (
-        "check_split_levels",
-        f"x, h, w: torch.split(x, [9 * -(-h // s) * -(-w // s) for s in {STRIDES}])",
-        "rows are dim=1",
-    ),
-    ("check_split_levels", "x, h, w: torch.chunk(x, 5, dim=1)", "they should have"),
-    ("check_split_levels", "x, h, w: torch.chunk(x, 5)", "it should be five"),
-    ("check_split_levels", "x, h, w: x", "return a list"),
-    (
-        "check_split_levels",
-        f"x, h, w: torch.split(x.flip(1), [9 * -(-h // s) * -(-w // s) for s in {STRIDES}], dim=1)",
-        "not in order",
-    ),
-    ("check_decode_box", DECODE.replace("math.log(62.5)", "math.inf"), "The clamp is missing"),
-    (
-        "check_decode_box",
-        DECODE.replace("min(0.2 * d[2], math.log(62.5))", "0.2 * min(d[2], math.log(62.5))"),
-        "The clamp comes after",
-    ),
-    (
-        "check_decode_box",
-        DECODE.replace("4 * d", "40 * d").replace("8 * d", "80 * d").replace("0.2 * d", "d"),
-        "Multiply first",
-    ),
-    (
-        "check_decode_box",
-        DECODE.replace("4 * d", "400 * d").replace("8 * d", "800 * d").replace("0.2 * d", "5 * d"),
-        "encode divides",
-    ),
-    (
-        "check_decode_box",
-        DECODE.replace("4 * d", "0.1 * d").replace("8 * d", "0.1 * d"),
-        "in anchor sizes",
-    ),
-    (
-        "check_decode_box",
-        DECODE.replace("4 * d", "8 * d").replace("8 * d[1]", "16 * d[1]"),
-        "by 0.1, not by 0.2",
-    ),
-    (
-        "check_decode_box",
-        DECODE.replace("30 + 4", "30 - 4").replace("50 + 8", "50 - 8"),
-        "The sign is turned",
-    ),
-    (
-        "check_decode_box",
-        DECODE.replace("30 + 4", "10 + 4").replace("50 + 8", "10 + 8"),
-        "not at its corner",
-    ),
-    ("check_decode_box", DECODE.replace("math.exp", ""), "The exponential is missing"),
-    ("check_decode_box", DECODE.replace(" / 2", ""), "Half of the size"),
-    (
-        "check_decode_box",
+        "), l) for l in range(3, 8))) and a[::-1]": "subtract it once",
+    },
+    "check_iou": {
+        f"a, b: {SHARED} / {AREAS}": "subtract it once",
+        f"a, b: (n := {SHARED}) / ({AREAS} - 2 * n)": "subtracted twice",
+        f"a, b: (n := {WIDER}) / ({WIDER_AREAS} - n)": "No pixel is added",
+        f"a, b: (n := {WIDER}) / ({AREAS} - n)": "No pixel is added",
+        f"a, b: {SHARED} / min((a[2] - a[0]) * (a[3] - a[1]), "
+        f"(b[2] - b[0]) * (b[3] - b[1]))": "the area of one box alone",
+        f"a, b: {SHARED}": "divide it by the union",
+        f"a, b: {SHARED} / {AROUND}": "the box around both; the union",
+        f"a, b: (n := {AROUND}) / ({AREAS} - n)": "min and max are exchanged",
+        f"a, b: (n := {SHARED.replace('* max(0, ', '* (')}) / ({AREAS} - "
+        f"n)": "a negative side counts as 0",
+        f"a, b: (n := {SHARED.replace('max(0, ', 'abs(')}) / ({AREAS} - n)": "abs takes the gap",
+    },
+    "check_targets": {
+        "a, b: (0.875, 0.0625, math.log(90 / 40), math.log(30 / 80))": "not divided yet",
+        TARGETS.replace("/ 0.2", "* 0.2"): "do not multiply",
+        TARGETS.replace("/ 0.2", "/ 0.1"): "by 0.2, not by 0.1",
+        TARGETS.replace("8.75, 0.625", "4.375, 0.3125"): "by 0.1, not by 0.2",
+        TARGETS.replace("8.75, 0.625", "-8.75, -0.625"): "The sign is turned",
+        TARGETS.replace("math", "-math"): "The sign is turned",
+        "a, b: (-35 / 9, -5 / 3, math.log(40 / 90) / 0.2, "
+        "math.log(80 / 30) / 0.2)": "are exchanged",
+        TARGETS.replace("8.75, 0.625", "2.5, 3.75"): "not between edges",
+        TARGETS.replace("8.75, 0.625", "15, -2.5"): "not between edges",
+        TARGETS.replace("8.75, 0.625", "35 / 9, 5 / 3"): "not the box's",
+        TARGETS.replace("math.log", ""): "The logarithm is missing",
+        TARGETS.replace("log", "log2"): "the natural one",
+        TARGETS.replace(" / 0.2", ""): "tw and th are not divided",
+        TARGETS.replace("8.75, 0.625", "0.875, 0.0625"): "tx and ty are not divided",
+        TARGETS.replace("0.625", "5 / 4"): "not its width",
+        TARGETS.replace("8.75", "35 / 8"): "not its height",
+        TARGETS.replace("log", "log10"): "the natural one",
+        "a, b: (35 / 8, 5 / 4, math.log(90 / 80) / 0.2, "
+        "math.log(30 / 40) / 0.2)": "width and height are swapped",
+        TARGETS.replace("8.75, 0.625", "17.5, 1.25"): "Twice the way",
+        "a, b: (2, 10 / 3, math.log(110 / 50) / 0.2, "
+        "math.log(70 / 90) / 0.2)": "not centre and size",
+        "a, b: (8.75, 0.625, math.log(30 / 80) / 0.2, math.log(90 / 40) / 0.2)": "Two are swapped",
+        TARGETS.replace("8.75, 0.625", "350, 50"): "That is in pixels",
+        "a, b: (35, 5, 50, -50)": "That is in pixels",
+    },
+    "check_focal": {
+        "p, t: (1 - p) ** 2 * math.log(p) * 0.25": "the minus is missing",
+        f"p, t: -0.25 * (1 - {P_T}) ** 2 * math.log(q)": "α_t is 0.25 for",
+        f"p, t: -((1 - {P_T}) ** 2) * math.log(q)": "α_t is left out",
+        f"p, t: -{ALPHA} * (1 - p) ** 2 * math.log(p)": "Take p_t for p",
+        f"p, t: -{ALPHA} * (1 - {P_T}) ** 2 * math.log(p)": "In the logarithm",
+        f"p, t: -{ALPHA} * (1 - p) ** 2 * math.log({P_T})": "In the square",
+        "p, t: -0.25 * (1 - p) ** 2 * math.log(p)": "the loss of target 1",
+        f"p, t: -{ALPHA} * {P_T} ** 2 * math.log(q)": "turns the easy entries down",
+        f"p, t: -{ALPHA} * math.log({P_T})": "(1 − p_t)² is missing",
+        f"p, t: -{ALPHA} * (1 - {P_T}) * math.log(q)": "γ is 2",
+        f"p, t: -{ALPHA} * (1 - {P_T}) ** 2 * math.log10(q)": "the natural one",
+        f"p, t: -{ALPHA} * (1 - {P_T}) * 2 * math.log(q)": "* 2 doubles",
+        f"p, t: -math.log({P_T})": "That is the cross entropy",
+        f"p, t: -{ALPHA} * (1 - (q := 1 - p if t else p)) ** 2 * "
+        f"math.log(q)": "p and 1 − p are exchanged",
+        "p, t: -0.25 * (1 - p) ** 2 * torch.log(p)": "torch asks for tensors",
+    },
+    "check_prior_bias": {
+        "p: math.log((1 - p) / p)": "The sign is turned",
+        "p: math.log(p)": "not eᵇ",
+        "p: 1 / (1 + math.exp(-p))": "You took the sigmoid",
+    },
+    "check_split_levels": {
+        "x, h, w: torch.split(x, [1, 2, 3, 4, 5], dim=1)": "The levels have",
+        f"x, h, w: torch.split(x, "
+        f"[9 * -(-h // s) * -(-w // s) for s in {STRIDES}])": "rows are dim=1",
+        "x, h, w: torch.chunk(x, 5, dim=1)": "they should have",
+        "x, h, w: torch.chunk(x, 5)": "it should be five",
+        "x, h, w: x": "return a list",
+        f"x, h, w: torch.split(x.flip(1), [9 * -(-h // s) * -(-w // s) for s in {STRIDES}], "
+        f"dim=1)": "not in order",
+    },
+    "check_decode_box": {
+        DECODE.replace("math.log(62.5)", "math.inf"): "The clamp is missing",
+        DECODE.replace(
+            "min(0.2 * d[2], math.log(62.5))", "0.2 * min(d[2], math.log(62.5))"
+        ): "The clamp comes after",
+        DECODE.replace("4 * d", "40 * d")
+        .replace("8 * d", "80 * d")
+        .replace("0.2 * d", "d"): "Multiply first",
+        DECODE.replace("4 * d", "400 * d")
+        .replace("8 * d", "800 * d")
+        .replace("0.2 * d", "5 * d"): "encode divides",
+        DECODE.replace("4 * d", "0.1 * d").replace("8 * d", "0.1 * d"): "in anchor sizes",
+        DECODE.replace("4 * d", "8 * d").replace("8 * d[1]", "16 * d[1]"): "by 0.1, not by 0.2",
+        DECODE.replace("30 + 4", "30 - 4").replace("50 + 8", "50 - 8"): "The sign is turned",
+        DECODE.replace("30 + 4", "10 + 4").replace("50 + 8", "10 + 8"): "not at its corner",
+        DECODE.replace("math.exp", ""): "The exponential is missing",
+        DECODE.replace(" / 2", ""): "Half of the size",
         f"a, d: (c := (lambda {DECODE})(a, d)) and ((x := (c[0] + c[2]) / 2), "
-        "(y := (c[1] + c[3]) / 2), x + c[2] - c[0], y + c[3] - c[1])",
-        "as if it were a corner",
-    ),
-    (
-        "check_decode_box",
+        "(y := (c[1] + c[3]) / 2), x + c[2] - c[0], y + c[3] - c[1])": "as if it were a corner",
         f"a, d: (c := (lambda {DECODE})(a, d)) and "
-        "((c[0] + c[2]) / 2, (c[1] + c[3]) / 2, c[2] - c[0], c[3] - c[1])",
-        "That is centre and size",
-    ),
-    ("check_nms", f"o, s, t: sorted((lambda {NMS})(o, s, t))", "in the order of the scores"),
-    ("check_nms", NMS.replace("<= t", "<= 1"), "Nothing is removed"),
-    ("check_nms", "o, s, t: list(range(len(s)))", "Nothing is removed"),
-    ("check_nms", NMS.replace("<= t", "< t"), "not if it is equal"),
-    (
-        "check_nms",
+        "((c[0] + c[2]) / 2, (c[1] + c[3]) / 2, c[2] - c[0], "
+        "c[3] - c[1])": "That is centre and size",
+    },
+    "check_nms": {
+        f"o, s, t: sorted((lambda {NMS})(o, s, t))": "in the order of the scores",
+        NMS.replace("<= t", "<= 1"): "Nothing is removed",
+        "o, s, t: list(range(len(s)))": "Nothing is removed",
+        NMS.replace("<= t", "< t"): "not if it is equal",
         "o, s, t: [i for i in sorted(range(len(s)), key=lambda i: -s[i]) "
-        "if all(o[i][j] <= t for j in range(len(s)) if s[j] > s[i])]",
-        "A box that has gone",
-    ),
-    ("check_nms", NMS.replace("-s[i]", "i"), "the highest first"),
-    ("check_nms", NMS.replace("-s[i]", "s[i]"), "begins with the lowest"),
-    (
-        "check_nms",
+        "if all(o[i][j] <= t for j in range(len(s)) if s[j] > s[i])]": "A box that has gone",
+        NMS.replace("-s[i]", "i"): "the highest first",
+        NMS.replace("-s[i]", "s[i]"): "begins with the lowest",
         "o, s, t: [i for i in sorted(range(len(s)), key=lambda i: -s[i]) "
-        "if i == (b := s.index(max(s))) or o[b][i] <= t]",
-        "with the best box alone",
-    ),
-    ("check_nms", "o, s, t: [s.index(max(s))]", "Boxes elsewhere stay"),
-    ("check_nms", "o, s, t: [[0, 0, 1, 1]]", "return a list of whole numbers"),
-    ("check_nms", "o, s, t: 3", "return a list of whole numbers"),
-    (
-        "check_count_kept",
-        "v, t, k: sum(min(k, sum(s >= t for s in level)) for level in v)",
-        "equals the threshold",
-    ),
-    (
-        "check_count_kept",
-        "v, t, k: min(k, sum(s > t for level in v for s in level))",
-        "not for all together",
-    ),
-    ("check_count_kept", "v, t, k: sum(s > t for level in v for s in level)", "at most top_k"),
-    (
-        "check_count_kept",
-        "v, t, k: sum(min(k, len(level)) for level in v)",
-        "The threshold is missing",
-    ),
-    (
-        "check_count_kept",
-        "v, t, k: sum(len(level) - min(k, sum(s > t for s in level)) for level in v)",
-        "those that are left out",
-    ),
-    (
-        "check_precision_and_recall",
-        "h, m, n: (sum(h[:n]) / m, sum(h[:n]) / n)",
-        "The two are exchanged",
-    ),
-    (
-        "check_precision_and_recall",
-        "h, m, n: (sum(h) / len(h), sum(h) / m)",
-        "That is of all detections",
-    ),
-    (
-        "check_precision_and_recall",
-        "h, m, n: (sum(h[:n]) / len(h), sum(h[:n]) / m)",
-        "of the detections taken",
-    ),
-    (
-        "check_precision_and_recall",
-        "h, m, n: (sum(h[:n]) / n, sum(h[:n]) / n)",
-        "the share of the objects",
-    ),
-    (
-        "check_precision_and_recall",
-        "h, m, n: (sum(h[:n]) / n, sum(h[:n]) / sum(h))",
-        "the objects never found",
-    ),
-    ("check_precision_and_recall", "h, m, n: (sum(h[:n]) / n, n / m)", "counts the hits alone"),
-    ("check_precision_and_recall", "h, m, n: (sum(h[:n]), sum(h[:n]))", "divide them"),
-    (
-        "check_area",
-        f"r, p: {ENVELOPE.replace('max(p[i:])', 'p[i]')}",
-        "the area under the precision",
-    ),
-    ("check_area", f"r, p: {ENVELOPE.replace('p[i:]', 'p[:i + 1]')}", "looks ahead"),
-    ("check_area", f"r, p: {ENVELOPE.replace('(len', '(1, len')}", "The first step counts"),
-    (
-        "check_area",
-        f"r, p: {ENVELOPE.replace('max(p[i:])', '(p[i] + (p[i - 1] if i else 0)) / 2')}",
-        "No slanted sides",
-    ),
-    ("check_area", "r, p: sum(p) / len(p)", "the mean over the detections"),
-    (
-        "check_area",
-        "r, p: sum(max(p[i:]) for i in range(len(p))) / len(p)",
-        "the mean over the detections",
-    ),
-    (
-        "check_area",
+        "if i == (b := s.index(max(s))) or o[b][i] <= t]": "with the best box alone",
+        "o, s, t: [s.index(max(s))]": "Boxes elsewhere stay",
+        "o, s, t: 3": "return a list of whole numbers",
+    },
+    "check_count_kept": {
+        "v, t, k: sum(min(k, sum(s >= t for s in level)) for level in v)": "equals the threshold",
+        "v, t, k: min(k, sum(s > t for level in v for s in level))": "not for all together",
+        "v, t, k: sum(s > t for level in v for s in level)": "at most top_k",
+        "v, t, k: sum(min(k, len(level)) for level in v)": "The threshold is missing",
+        "v, t, k: sum(len(level) - min(k, "
+        "sum(s > t for s in level)) for level in v)": "those that are left out",
+    },
+    "check_precision_and_recall": {
+        "h, m, n: (sum(h[:n]) / m, sum(h[:n]) / n)": "The two are exchanged",
+        "h, m, n: (sum(h) / len(h), sum(h) / m)": "That is of all detections",
+        "h, m, n: (sum(h[:n]) / len(h), sum(h[:n]) / m)": "of the detections taken",
+        "h, m, n: (sum(h[:n]) / n, sum(h[:n]) / n)": "the share of the objects",
+        "h, m, n: (sum(h[:n]) / n, sum(h[:n]) / sum(h))": "the objects never found",
+        "h, m, n: (sum(h[:n]) / n, n / m)": "counts the hits alone",
+        "h, m, n: (sum(h[:n]), sum(h[:n]))": "divide them",
+    },
+    "check_area": {
+        f"r, p: {ENVELOPE.replace('max(p[i:])', 'p[i]')}": "the area under the precision",
+        f"r, p: {ENVELOPE.replace('p[i:]', 'p[:i + 1]')}": "looks ahead",
+        f"r, p: {ENVELOPE.replace('(len', '(1, len')}": "The first step counts",
+        "r, p: "
+        f"{ENVELOPE.replace('max(p[i:])', '(p[i] + p[i - 1] * (i > 0)) / 2')}": "No slanted sides",
+        "r, p: sum(p) / len(p)": "the mean over the detections",
+        "r, p: sum(max(p[i:]) for i in range(len(p))) / len(p)": "the mean over the detections",
         "r, p: sum(max([b for a, b in zip(r, p) if a >= i / 100], default=0) "
-        "for i in range(101)) / 101",
-        "COCO's mean",
-    ),
-    (
-        "check_area",
+        "for i in range(101)) / 101": "COCO's mean",
         "r, p: sum(max([b for a, b in zip(r, p) if a >= i / 10], default=0) "
-        "for i in range(11)) / 11",
-        "at 11 recalls",
-    ),
-    (
-        "check_match_voc",
-        "o, t: [n if r[n := r.index(max(r))] >= t else -1 for r in o]",
-        "found only once",
-    ),
-    (
-        "check_match_voc",
+        "for i in range(11)) / 11": "at 11 recalls",
+    },
+    "check_match_voc": {
+        "o, t: [n if r[n := r.index(max(r))] >= t else -1 for r in o]": "found only once",
         "o, t: (f := []) or [f.append(max([j for j in range(len(r)) if j not in f and r[j] >= t], "
-        "key=r.__getitem__, default=-1)) for r in o] and f",
-        "COCO's rule",
-    ),
-    (
-        "check_match_voc",
+        "key=r.__getitem__, default=-1)) for r in o] and f": "COCO's rule",
         "o, t: (f := []) or [f.append(next((j for j in range(len(r)) if j not in f and r[j] >= t), "
-        "-1)) for r in o] and f",
-        "not the first",
-    ),
-    ("check_match_voc", VOC.replace(">= t", "> t"), "is enough"),
-    ("check_match_voc", "o, t: [[1, -1, -1], [-1, 0, 1]][o[0][0] == 0.55]", "comes first"),
-    (
-        "check_match_voc",
-        f"o, t: (lambda {VOC})(o, t if o[0][0] > 0.5 else 0)",
-        "nothing is found",
-    ),
-    (
-        "check_match_voc",
-        f"o, t: list(map(lambda n: int(n >= 0), (lambda {VOC})(o, t)))",
-        "not whether it hits",
-    ),
-    ("check_match_voc", "o, t: [1]", "one for each detection"),
-    ("check_match_voc", "o, t: [[1, 2]]", "return a list of whole numbers"),
-]
+        "-1)) for r in o] and f": "not the first",
+        VOC.replace(">= t", "> t"): "is enough",
+        "o, t: [[1, -1, -1], [-1, 0, 1]][o[0][0] == 0.55]": "comes first",
+        f"o, t: (lambda {VOC})(o, t if o[0][0] > 0.5 else 0)": "nothing is found",
+        f"o, t: list(map(lambda n: int(n >= 0), (lambda {VOC})(o, t)))": "not whether it hits",
+        "o, t: [1]": "one for each detection",
+        "o, t: [[1, 2]]": "return a list of whole numbers",
+    },
+}
 
 # wrong, and right in some case
-NEAR_MISSES = [
-    ("check_describe", "b: ((b[2] - b[0]) / 2, (b[3] - b[1]) / 2, 0, 0)"),
-    ("check_describe", "b: (30, 60, 40, 80)"),
-    ("check_describe", "b: (5.5, 2.5, 5, 5)"),
-    ("check_describe", "b: ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2, 40, 80)"),
-    ("check_edges", "x, y, w, h: (10, 20, 50, 100)"),
-    ("check_edges", "x, y, w, h: (x - w / 2, y - h / 2, x + w / 2, y + w)"),
-    ("check_padding_for", "k: 3"),
-    ("check_padding_for", "k: 1"),
-    ("check_padding_for", "k: math.ceil(k / 2)"),
-    ("check_padding_for", "k: round(k / 2)"),
-    ("check_padding_for", "k: (k - 1) / 2 + 0.4"),
-    ("check_count_cells", "h, w: 11085"),
-    ("check_count_cells", "h, w: math.ceil(h * w / 48)"),
-    ("check_count_cells", "h, w: sum(round(h / s) * round(w / s) for s in (8, 16, 32, 64, 128))"),
-    ("check_to_grid", "x, h, w: x.reshape(len(x), h, w, -1).permute(0, 3, 1, 2).flip(1)"),
-    ("check_to_grid", "x, h, w: x.reshape(2, 2, 5, 12).permute(0, 3, 1, 2)"),
-    (
-        "check_to_grid",
+NEAR_MISSES = {
+    "check_describe": ["b: ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2, 40, 80)"],
+    "check_edges": ["x, y, w, h: (x - w / 2, y - h / 2, x + w / 2, y + w)"],
+    "check_padding_for": ["k: round(k / 2)", "k: (k - 1) / 2 + 0.4"],
+    "check_count_cells": ["h, w: sum(round(h / s) * round(w / s) for s in (8, 16, 32, 64, 128))"],
+    "check_to_grid": [
+        "x, h, w: x.reshape(2, 2, 5, 12).permute(0, 3, 1, 2)",
         "x, h, w: x.reshape(len(x), h, w, -1, x.shape[2]).permute(0, 4, 3, 1, 2)"
         ".reshape(len(x), -1, h, w)",
-    ),
-    ("check_row_of", "l, i, j, a: 95592"),
-    ("check_row_of", "l, i, j, a: 93600 + 9 * (i * 26 + j) + a"),
-    ("check_row_of", f"l, i, j, a: {BEFORE} + 9 * (i * {COLUMNS} + j) + a + (l == 7)"),
-    ("check_anchor_shape", "b, s, r: (-b * s / r**0.5, -b * s * r**0.5)"),
-    ("check_anchor_shape", "b, s, r: (0, 0)"),
-    ("check_anchor_shape", "b, s, r: (b / r**0.5, b * r**0.5)"),
-    ("check_best_level", "w, h: (4, 0.693)"),
-    ("check_best_level", "w, h: (3, 0.0)"),
-    ("check_iou", "a, b: 0"),
-    ("check_iou", f"a, b: round((n := {SHARED}) / ({AREAS} - n), 2)"),
-    ("check_targets", TARGETS.replace("0.625", "0")),
-    ("check_targets", TARGETS.replace("0.625", "0.626")),
-    ("check_focal", "p, t: 0"),
-    ("check_prior_bias", "p: -4.595"),
-    ("check_prior_bias", "p: -1000"),
-    ("check_prior_bias", "p: (p - 0.5) * 9.378"),
-    ("check_decode_box", "a, d: (4.163, 13.25, 63.836, 78.75)"),
-    ("check_nms", "o, s, t: [0, 2, 4]"),
-    ("check_nms", "o, s, t: []"),
-    ("check_count_kept", "v, t, k: 3"),
-    ("check_precision_and_recall", "h, m, n: (2 / 3, 0.4)"),
-    ("check_precision_and_recall", "h, m, n: (round(sum(h[:n]) / n, 2), sum(h[:n]) / m)"),
-    ("check_area", "r, p: 5 / 6"),
-    ("check_match_voc", "o, t: [1, -1, -1]"),
-    ("check_learning_rate", "t, h, r, d: h * (t + 2) / r"),
-    ("check_clip", "g, c: [x * 0 for x in g]"),
-    ("check_to_labels", "ids: [0 for i in ids]"),
-    ("check_from_coco", "b: (b[0], b[1], b[2], b[1] + b[3])"),
-]
+    ],
+    "check_row_of": [
+        "l, i, j, a: 93600 + 9 * (i * 26 + j) + a",
+        f"l, i, j, a: {BEFORE} + 9 * (i * {COLUMNS} + j) + a + (l == 7)",
+    ],
+    "check_anchor_shape": [
+        "b, s, r: (-b * s / r**0.5, -b * s * r**0.5)",
+        "b, s, r: (b / r**0.5, b * r**0.5)",
+    ],
+    "check_best_level": ["w, h: (4, 0.693)"],
+    "check_iou": [f"a, b: round((n := {SHARED}) / ({AREAS} - n), 2)"],
+    "check_targets": [TARGETS.replace("0.625", "0.626")],
+    "check_prior_bias": ["p: -4.595", "p: (p - 0.5) * 9.378"],
+    "check_decode_box": ["a, d: (4.163, 13.25, 63.836, 78.75)"],
+    "check_nms": ["o, s, t: [0, 2, 4]"],
+    "check_count_kept": ["v, t, k: 3"],
+    "check_precision_and_recall": ["h, m, n: (round(sum(h[:n]) / n, 2), sum(h[:n]) / m)"],
+    "check_area": ["r, p: 5 / 6"],
+    "check_match_voc": ["o, t: [1, -1, -1]"],
+    "check_learning_rate": ["t, h, r, d: h * (t + 2) / r"],
+    "check_clip": ["g, c: [x * 0 for x in g]"],
+    "check_to_labels": ["ids: [0 for i in ids]"],
+    "check_from_coco": ["b: (b[0], b[1], b[2], b[1] + b[3])"],
+}
 
 NUMBERS = {
     "check_describe": "return four numbers, centre x, centre y, width and height",
@@ -732,37 +479,32 @@ NUMBERS = {
 }
 
 
-@pytest.mark.parametrize("check, answer", RIGHT)
+@pytest.mark.parametrize("check, answer", pairs(RIGHT))
 def test_there_are_more_ways_to_be_right(capsys, check, answer):
     assert verdict(capsys, check, f"f = lambda {answer}", "f") == "right"
 
 
-@pytest.mark.parametrize("check, mistake, message", MISTAKES)
-def test_a_typical_mistake_gets_its_own_message(capsys, check, mistake, message):
+@pytest.mark.parametrize("check, mistake", pairs(MISTAKES))
+def test_a_typical_mistake_gets_its_own_message(capsys, check, mistake):
+    message = MISTAKES[check][mistake]
     said = verdict(capsys, check, f"f = lambda {mistake}", "f")
-    others = {other for name, _, other in MISTAKES if name == check} - {message}
+    others = {*MISTAKES[check].values()} - {message}
     assert said.startswith("not yet: ") and message in said and "stopped" not in said
     assert not [other for other in others if other in said]
 
 
-@pytest.mark.parametrize("check, mistake", NEAR_MISSES)
+@pytest.mark.parametrize("check, mistake", pairs(NEAR_MISSES))
 def test_a_near_miss_fails(capsys, check, mistake):
     said = verdict(capsys, check, f"f = lambda {mistake}", "f")
     assert said.startswith("not yet: ") and "nothing" not in said
 
 
 @pytest.mark.parametrize("check, message", NUMBERS.items())
-@pytest.mark.parametrize("result", ["5", "(1, 2, 3)", "'five'", "torch.zeros(3)", "()"])
+@pytest.mark.parametrize("result", ["5", "'five'", "torch.zeros(3)"])
 def test_the_wrong_number_of_numbers_is_told_what_to_return(capsys, check, message, result):
     if result == "5" and "one number" in message:
         result = "(5, 5)"
     assert verdict(capsys, check, f"f = lambda *_: {result}", "f") == f"not yet: {message}"
-
-
-@pytest.mark.parametrize("check", [name for name in vars(exercises) if name.startswith("check_")])
-def test_every_check_knows_a_blank(capsys, check):
-    blank = verdict(capsys, check, "def f(*_): ...", "f")
-    assert blank.startswith("not yet: ") and blank.endswith("your function returns nothing so far")
 
 
 def test_an_answer_that_returns_nothing_in_one_case_is_told_in_which(capsys):
@@ -798,7 +540,6 @@ def test_the_message_of_the_stem_does_not_give_the_field_away(capsys):
 
 
 def test_every_exercise_has_at_least_two_typical_mistakes():
-    checks = [check for check, _, _ in MISTAKES]
     for name in vars(exercises):
         if name.startswith("check_"):
-            assert checks.count(name) >= 2, name
+            assert len(MISTAKES[name]) >= 2, name

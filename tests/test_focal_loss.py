@@ -1,7 +1,5 @@
 """The focal loss of single entries: torchvision's values, and gradients that never die."""
 
-import math
-
 import oracles
 import pytest
 import torch
@@ -46,40 +44,11 @@ def test_gradients_are_finite_differences(gamma):
     assert torch.autograd.gradcheck(lambda x: focal_loss(x, targets, 0.25, gamma), logits)
 
 
-def test_gamma_zero_and_even_weights_are_half_the_cross_entropy():
-    logits, targets = entries()
-    expected = torch.nn.functional.binary_cross_entropy_with_logits(
-        logits, targets, reduction="none"
-    )
-    torch.testing.assert_close(2 * focal_loss(logits, targets, alpha=0.5, gamma=0.0), expected)
-
-
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_a_certain_mistake_costs_its_logit_and_pulls_with_full_force(gamma):
-    logits = torch.tensor([-100.0, 100.0], requires_grad=True)
-    loss = focal_loss(logits, torch.tensor([1.0, 0.0]), 0.25, gamma)
+def test_a_certain_mistake_costs_its_logit_and_a_certain_truth_nothing(gamma):
+    logits = torch.tensor([-100.0, 100.0, 100.0, -100.0], requires_grad=True)
+    loss = focal_loss(logits, torch.tensor([1.0, 0.0, 1.0, 0.0]), 0.25, gamma)
     loss.sum().backward()
-    # p_t = e^−100: (1 − p_t)^γ is 1 and −log(p_t) is 100
-    torch.testing.assert_close(loss, torch.tensor([25.0, 75.0]))
-    torch.testing.assert_close(logits.grad, torch.tensor([-0.25, 0.75]))
-
-
-@pytest.mark.parametrize("gamma", GAMMAS)
-def test_a_certain_truth_costs_nothing_and_has_a_finite_gradient(gamma):
-    logits = torch.tensor([100.0, -100.0], requires_grad=True)
-    loss = focal_loss(logits, torch.tensor([1.0, 0.0]), 0.25, gamma)
-    loss.sum().backward()
-    torch.testing.assert_close(loss, torch.zeros(2))
-    torch.testing.assert_close(logits.grad, torch.zeros(2))
-
-
-def test_an_easy_entry_weighs_a_hundredth_at_gamma_two():
-    logit = torch.tensor([math.log(9)])  # p = 0.9, so (1 − p)² = 0.01
-    ratio = focal_loss(logit, torch.ones(1), gamma=2.0) / focal_loss(
-        logit, torch.ones(1), gamma=0.0
-    )
-    torch.testing.assert_close(ratio, torch.tensor([0.01]))
-
-
-def test_the_loss_keeps_the_shape_of_its_entries():
-    assert focal_loss(torch.zeros(2, 5, 3), torch.zeros(2, 5, 3)).shape == (2, 5, 3)
+    # p_t = e^−100 of the first two: (1 − p_t)^γ is 1 and −log(p_t) is 100
+    torch.testing.assert_close(loss, torch.tensor([25.0, 75.0, 0.0, 0.0]))
+    torch.testing.assert_close(logits.grad, torch.tensor([-0.25, 0.75, 0.0, 0.0]))

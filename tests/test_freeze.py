@@ -63,11 +63,6 @@ def test_training_changes_all_but_the_frozen_parts(optimizer, rate, freeze_bn):
     assert trained(detector, recipe) == set(bits(model)) - still
 
 
-def test_without_a_frozen_part_all_learns():
-    detector = new_detector()
-    assert trained(detector) == set(bits(detector.model))
-
-
 def test_a_frozen_part_stays_in_eval_mode_whatever_is_called(tiny):
     tiny.freeze_bn(False)
     tiny.freeze("backbone.layer2")
@@ -75,15 +70,6 @@ def test_a_frozen_part_stays_in_eval_mode_whatever_is_called(tiny):
         modes = {name: module.training for name, module in model.named_modules()}
         for name, training in modes.items():
             assert training == (not name.startswith("backbone.layer2")), name
-
-
-def test_statistics_of_a_frozen_part_do_not_move_in_a_pass_alone(tiny, small_batch):
-    tiny.freeze_bn(False)
-    tiny.freeze("backbone.layer2")
-    before = bits(tiny)
-    tiny.train()(*small_batch)
-    moved = changed(before, tiny)
-    assert len(moved) > 10 and not moved & within(tiny, "backbone.layer2")
 
 
 def test_thawed_parts_learn_again():
@@ -115,17 +101,6 @@ def test_a_part_within_a_frozen_part_may_be_named_too(tiny):
 # ── beside batch norm that is frozen, and what is frozen by hand ──
 
 
-def test_thawing_leaves_frozen_batch_norm_frozen(tiny):
-    expected = fixed(tiny)
-    assert expected == norms(tiny) & dict(tiny.named_parameters()).keys()
-    tiny.freeze("backbone.layer1")
-    tiny.freeze()
-    assert fixed(tiny) == expected
-    assert not any(
-        m.training for m in tiny.train().modules() if isinstance(m, torch.nn.BatchNorm2d)
-    )
-
-
 def test_thawing_batch_norm_leaves_frozen_parts_frozen():
     detector = new_detector(freeze_bn=True)
     model = detector.model
@@ -135,7 +110,7 @@ def test_thawing_batch_norm_leaves_frozen_parts_frozen():
 
 
 @pytest.mark.parametrize("freeze_bn", [False, True])
-@pytest.mark.parametrize("part", ["fpn.p6", "backbone.layer3", "backbone.bn1"])
+@pytest.mark.parametrize("part", ["fpn.p6", "backbone.bn1"])
 def test_what_was_frozen_by_hand_stays_so(make_tiny, freeze_bn, part):
     model = make_tiny(freeze_bn=freeze_bn)
     model.get_submodule(part).requires_grad_(False)
@@ -149,9 +124,7 @@ def test_what_was_frozen_by_hand_stays_so(make_tiny, freeze_bn, part):
 # ── what can't be frozen ──
 
 
-@pytest.mark.parametrize(
-    "part", ["layer1", "backbone.layer5", "backbone.relu", "backbone.conv1.weight", "anchors", ""]
-)
+@pytest.mark.parametrize("part", ["layer1", "backbone.relu", ""])
 def test_a_part_that_is_not_there_is_named_with_those_that_are(tiny, part):
     tiny.freeze("fpn")
     expected = fixed(tiny)
@@ -194,10 +167,6 @@ def test_a_copy_is_frozen_alike(tiny):
     assert "fpn.p6.weight" in fixed(tiny)
 
 
-class Stop(BaseException):
-    """Not an error that somebody might catch."""
-
-
 def training(folder: Path, *parts: str) -> RetinaNet:
     """The model of a training with these parts frozen."""
     detector = new_detector()
@@ -206,32 +175,20 @@ def training(folder: Path, *parts: str) -> RetinaNet:
     return detector.model
 
 
-def stop_at_step_3(patch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_goes_on_keeps_its_parts_frozen(tmp_path, monkeypatch):
     write = Run.write
 
     def write_and_stop(run: Run, record: dict, save: bool) -> None:
         write(run, record, save)
         if record["step"] == 3:
-            raise Stop
+            raise KeyboardInterrupt
 
-    patch.setattr(Run, "write", write_and_stop)
-
-
-def test_a_training_that_goes_on_keeps_its_parts_frozen(tmp_path, monkeypatch):
     whole = training(tmp_path / "whole", *PARTS)
-    with monkeypatch.context() as patch, pytest.raises(Stop):
-        stop_at_step_3(patch)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Run, "write", write_and_stop)
         training(tmp_path / "run", *PARTS)
     model = training(tmp_path / "run", *PARTS)
     assert changed(bits(whole), model) == set()
     assert changed(bits(new_detector().model), model) == set(bits(model)) - within(model, *PARTS)
     for name in ("best.pt", "last.pt"):
         assert Detector.load(tmp_path / "run" / name).model.frozen == PARTS
-
-
-def test_a_training_does_not_go_on_with_other_parts_frozen(tmp_path):
-    training(tmp_path, "fpn")
-    before = (tmp_path / "last.pt").read_bytes()
-    with pytest.raises(ValueError, match=r"differs in frozen \(\['fpn'\] there, \[\] here\)"):
-        training(tmp_path)
-    assert (tmp_path / "last.pt").read_bytes() == before

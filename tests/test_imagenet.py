@@ -66,25 +66,9 @@ def test_without_a_network_the_address_and_the_folder_are_told(checkpoints):
     assert f"put it into {checkpoints}; or train from random weights" in str(error.value)
 
 
-def test_half_a_download_is_told_too(checkpoints):
-    checkpoints.mkdir()
-    file = checkpoints / file_of("resnet18")
-    torch.save(torchvision.models.resnet18().state_dict(), file)
-    file.write_bytes(file.read_bytes()[:5000])
-    with pytest.raises(ConnectionError, match="resnet18-.* elsewhere"):
-        load_imagenet(ResNet(BasicBlock, [2, 2, 2, 2]))
-
-
+# each fails with another kind of error: without a word, with a word, with a page, half a download
 @pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"hello world",
-        b"<html>404: not found</html>",
-        b"\x80\x02.",
-        b"GM_",
-        b"U\x8cg",
-    ],
+    "content", [b"", b"hello world", b"<html>404: not found</html>", b"PK\x03\x04"]
 )
 def test_a_file_that_pytorch_did_not_write_is_told_in_a_line(checkpoints, content):
     checkpoints.mkdir()
@@ -96,15 +80,8 @@ def test_a_file_that_pytorch_did_not_write_is_told_in_a_line(checkpoints, conten
 
 @pytest.mark.parametrize(
     "content",
-    [
-        lambda: [1],
-        lambda: torch.zeros(3),
-        lambda: {"a": 1},
-        lambda: torch.nn.Linear(2, 2),
-        lambda: torch.nn.Linear(2, 2).state_dict(),
-        lambda: ResNet(BasicBlock, [1, 1, 1, 1]).state_dict(),
-    ],
-    ids=["list", "tensor", "dictionary", "model", "other parameters", "another ResNet"],
+    [lambda: [1], lambda: ResNet(BasicBlock, [1, 1, 1, 1]).state_dict()],
+    ids=["list", "another ResNet"],
 )
 def test_a_file_that_holds_something_else_is_told_in_a_line(checkpoints, content):
     checkpoints.mkdir()
@@ -117,19 +94,11 @@ def test_a_file_that_holds_something_else_is_told_in_a_line(checkpoints, content
     assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
 
 
-@pytest.mark.parametrize(
-    "backbone, name, choices",
-    [
-        ((BasicBlock, [2, 2, 2, 2]), "IMAGENET1K_V2", "resnet18 are IMAGENET1K_V1"),
-        ((Bottleneck, [3, 4, 6, 3]), "COCO_V1", "resnet50 are IMAGENET1K_V1, IMAGENET1K_V2"),
-    ],
-)
-def test_weights_that_torchvision_does_not_have_are_told(checkpoints, backbone, name, choices):
-    with pytest.raises(ValueError, match=f"{choices}.* got '{name}'"):
-        load_imagenet(ResNet(*backbone), name)
-    assert not checkpoints.exists()
+def test_weights_that_torchvision_does_not_have_are_told():
+    with pytest.raises(ValueError, match="resnet18 are IMAGENET1K_V1.* got 'IMAGENET1K_V2'"):
+        load_imagenet(ResNet(BasicBlock, [2, 2, 2, 2]), "IMAGENET1K_V2")
 
 
-def test_a_backbone_that_torchvision_does_not_have_is_named(checkpoints):
+def test_a_backbone_that_torchvision_does_not_have_is_named():
     with pytest.raises(ValueError, match=r"resnet18, .*none for BasicBlock .*\[1, 1, 1, 1\]"):
         load_imagenet(ResNet(BasicBlock, [1, 1, 1, 1]))

@@ -18,15 +18,6 @@ def rows(image: torch.Tensor) -> list:
     return image.permute(1, 2, 0).tolist()  # [H, W, 3]
 
 
-@pytest.mark.parametrize("ending", ["png", "bmp", "tiff"])
-def test_an_image_is_read_as_it_was_written(tmp_path, ending):
-    Image.fromarray(PIXELS).save(tmp_path / f"image.{ending}")
-    image = read_image(tmp_path / f"image.{ending}")
-    assert isinstance(image, ImageTensor)
-    assert image.dtype == torch.uint8 and image.shape == (3, 5, 8) and image.is_contiguous()
-    assert rows(image) == PIXELS.tolist()
-
-
 # what EXIF's orientations ask for, by its standard: where row 0 and column 0 of the file are seen
 UPRIGHT = {
     1: lambda a: a,
@@ -50,6 +41,7 @@ def test_an_image_is_turned_upright(tmp_path, orientation, ending):
     expected = UPRIGHT[orientation](PIXELS)
     assert image_size(file) == expected.shape[:2]
     image = read_image(file)
+    assert isinstance(image, ImageTensor) and image.dtype == torch.uint8 and image.is_contiguous()
     assert image.shape == (3, *expected.shape[:2])
     if ending != "jpg":  # whose pixels are not quite those that were written
         assert rows(image) == expected.tolist()
@@ -63,7 +55,6 @@ def test_an_image_is_turned_upright(tmp_path, orientation, ending):
         ("LA", [(7, 0), (200, 128)], [(7, 7, 7), (200, 200, 200)]),
         ("RGBA", [(1, 2, 3, 0), (4, 5, 6, 128)], [(1, 2, 3), (4, 5, 6)]),
         ("CMYK", [(0, 0, 0, 0), (0, 255, 255, 0)], [(255, 255, 255), (255, 0, 0)]),
-        ("I;16", [65535, 513], [(255, 255, 255), (2, 2, 2)]),
         ("I", [65535, 513], [(255, 255, 255), (2, 2, 2)]),
     ],
 )
@@ -96,12 +87,6 @@ def test_16_bit_grey_is_scaled_from_65535_to_255(tmp_path):
     assert ((image - expected).abs() < 1).all()
 
 
-def test_16_bit_grey_reads_the_same_in_either_byte_order(tmp_path):
-    header = b"P5\n2 1\n65535\n"  # a PGM, the most significant byte first
-    (tmp_path / "image.pgm").write_bytes(header + bytes([255, 255, 2, 200]))
-    assert rows(read_image(tmp_path / "image.pgm")) == [[[255] * 3, [2] * 3]]
-
-
 def test_16_bit_colour_becomes_8_bits(tmp_path):
     header = b"P6\n1 1\n65535\n"
     (tmp_path / "image.ppm").write_bytes(header + bytes([255, 255, 0, 0, 128, 128]))
@@ -117,7 +102,6 @@ def truncated(file):
     "name, spoil, cause",
     [
         ("a.jpg", truncated, "image file is truncated"),
-        ("a.png", truncated, "image file is truncated"),
         ("a.jpg", lambda file: file.write_text("<html>404</html>"), "no image that Pillow knows"),
         ("a.jpg", lambda file: file.touch(), r"the file is empty \(0 bytes\)"),
         ("a.jpg", lambda file: file.mkdir(), "Is a directory|Permission denied"),
@@ -140,8 +124,3 @@ def test_a_missing_file_is_told_by_name(tmp_path, read):
         ValueError, match=r"lost\.jpg cannot be read: there is no such file\. Check"
     ):
         read(tmp_path / "lost.jpg")
-
-
-def test_the_size_of_an_image_with_broken_pixels_is_in_its_header(tmp_path):
-    truncated(tmp_path / "image.jpg")
-    assert image_size(tmp_path / "image.jpg") == (100, 160)

@@ -6,7 +6,6 @@ import torch
 from torchvision.ops import box_iou
 
 from retinanet_lite import Anchors, BBoxTransform, FocalLoss
-from retinanet_lite.data.drawing import random_scene
 
 K = 3
 PADDING = [-1.0] * 5
@@ -52,7 +51,10 @@ def expected_losses(
     classification = regression = 0.0
     for image in range(len(annotations)):
         objects = [row for row in annotations[image].tolist() if row != PADDING]
-        matches = matches_of(anchors, objects, **matching)
+        matches = [-1] * len(anchors)
+        if objects:
+            overlaps = box_iou(anchors, torch.tensor(objects)[:, :4])
+            matches = oracles.match(overlaps.tolist(), **matching)
         class_sum = box_sum = 0.0
         for n, match in enumerate(matches):
             if match == -2:
@@ -89,14 +91,6 @@ def expected_box_loss(box_loss, deltas, anchor, box, std, beta) -> float:
     return sum(oracles.smooth_l1(difference, beta) for difference in differences) / 4
 
 
-def matches_of(anchors, objects, **matching) -> list[int]:
-    """For each anchor its object's row, −1 for the background, −2 for ignored."""
-    if not objects:
-        return [-1] * len(anchors)
-    overlaps = box_iou(anchors, torch.tensor(objects)[:, :4])
-    return oracles.match(overlaps.tolist(), **matching)
-
-
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -117,38 +111,11 @@ def test_both_losses_are_the_loops(outputs, anchors, annotations, arguments):
     torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_gamma_zero_is_weighted_cross_entropy(outputs, anchors):
-    annotations = torch.tensor([[[10.0, 8.0, 50.0, 44.0, 1.0]]] * 2)
-    matches = torch.tensor(matches_of(anchors, annotations[0].tolist()))
-    targets = torch.zeros(2, len(anchors), K)
-    targets[:, matches == 0, 1] = 1
-    entries = torch.nn.functional.binary_cross_entropy_with_logits(
-        outputs[0], targets, weight=0.75 - 0.5 * targets, reduction="none"
-    )
-    expected = entries[:, matches != -2].sum() / targets.sum()  # as many positives in both images
-    actual = FocalLoss(gamma=0.0)(*outputs, anchors, annotations)["classification"]
-    torch.testing.assert_close(actual, expected)
-
-
-def test_ignored_anchors_get_no_gradient_and_all_others_do(outputs, anchors, annotations):
-    logits, deltas = (output.requires_grad_() for output in outputs)
-    sum(FocalLoss()(logits, deltas, anchors, annotations).values()).backward()
-    for image in range(2):
-        objects = [row for row in annotations[image].tolist() if row != PADDING]
-        matches = torch.tensor(matches_of(anchors, objects))
-        assert (matches == -2).any()
-        assert (logits.grad[image, matches == -2] == 0).all()
-        assert (logits.grad[image, matches != -2] != 0).all()
-        assert (deltas.grad[image, matches < 0] == 0).all()
-        assert (deltas.grad[image, matches >= 0] != 0).all()
-
-
-@pytest.mark.parametrize("order", [[0, 1, 2], [2, 0, 1], [0, 2, 1]])
-def test_rows_of_minus_one_may_stand_anywhere(outputs, anchors, annotations, order):
+def test_rows_of_minus_one_may_stand_anywhere(outputs, anchors, annotations):
     logits, deltas = (output[:1] for output in outputs)
     without = FocalLoss()(logits, deltas, anchors, annotations[:1, :2])
-    padded = FocalLoss()(logits, deltas, anchors, annotations[:1, order])
-    torch.testing.assert_close(padded, without)
+    between = FocalLoss()(logits, deltas, anchors, annotations[:1, [0, 2, 1]])
+    torch.testing.assert_close(between, without)
 
 
 def test_an_image_without_objects_teaches_the_background(outputs, anchors, annotations):
@@ -183,16 +150,11 @@ def test_gradients_are_finite_differences_in_float64(box_loss):
     assert torch.autograd.gradcheck(regression, deltas)
 
 
-@pytest.mark.parametrize("box_loss", ["L1", "iou", "", None])
-def test_an_unknown_box_loss_is_refused(box_loss):
-    message = f"box_loss must be one of smooth_l1, l1, giou; got {box_loss!r}"
-    with pytest.raises(ValueError, match=message):
-        FocalLoss(box_loss=box_loss)
-
-
-def test_an_unknown_rule_for_the_best_anchors_is_refused(outputs, anchors, annotations):
+def test_unknown_rules_are_refused():
+    with pytest.raises(ValueError, match="box_loss must be one of smooth_l1, l1, giou; got 'L1'"):
+        FocalLoss(box_loss="L1")
     with pytest.raises(ValueError, match='keep_best must be True, False or "low_quality"'):
-        FocalLoss(keep_best="best")(*outputs, anchors, annotations)
+        FocalLoss(keep_best="best")
 
 
 @BOX_LOSSES
@@ -205,38 +167,6 @@ def test_a_batch_without_any_object_has_no_box_loss(outputs, anchors, rows, box_
     assert losses["regression"] == 0
     expected = expected_losses(logits, deltas, anchors, annotations)["classification"]
     torch.testing.assert_close(losses["classification"], expected, rtol=1e-5, atol=1e-6)
-
-
-def test_each_image_counts_alike_however_many_objects_it_has(outputs, anchors, annotations):
-    together = FocalLoss()(*outputs, anchors, annotations)
-    alone = [
-        FocalLoss()(outputs[0][[i]], outputs[1][[i]], anchors, annotations[[i]]) for i in range(2)
-    ]
-    for name, loss in together.items():
-        torch.testing.assert_close(loss, (alone[0][name] + alone[1][name]) / 2)
-
-
-def test_perfect_outputs_lose_nothing(anchors):
-    annotations = torch.tensor([[[10.0, 8.0, 50.0, 44.0, 1.0]]])
-    (row,) = annotations[0].tolist()
-    deltas = torch.tensor([[oracles.encode(anchor, row) for anchor in anchors.tolist()]])
-    logits = torch.full((1, len(anchors), K), -50.0)
-    logits[0, torch.tensor(matches_of(anchors, [row])) == 0, 1] = 50.0
-    losses = FocalLoss()(logits, deltas, anchors, annotations)
-    assert losses["classification"] < 1e-12
-    assert losses["regression"] < 1e-9
-
-
-def test_500_objects_in_an_image_are_the_loops():
-    scenes = [random_scene(seed, 64, 96, num_objects=(8, 8), smallest=8) for seed in range(80)]
-    boxes = torch.cat([scene.boxes for scene in scenes])[:500]
-    classes = torch.arange(500)[:, None] % K
-    annotations = torch.cat([boxes, classes], dim=1)[None]  # [1, 500, 5]
-    anchors = Anchors(levels=(4, 5))(torch.empty(1, 3, 64, 96))
-    logits, deltas = torch.randn(1, len(anchors), K), torch.randn(1, len(anchors), 4)
-    actual = FocalLoss()(logits, deltas, anchors, annotations)
-    expected = expected_losses(logits, deltas, anchors, annotations)
-    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-6)
 
 
 @BOX_LOSSES

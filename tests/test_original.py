@@ -14,7 +14,8 @@ from torch import Tensor
 from retinanet_lite import RetinaNet, from_pytorch_retinanet
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene
-from retinanet_lite.model.backbone import RESNETS
+from retinanet_lite.zoo.parameters import their_name
+from retinanet_lite.zoo.pytorch_retinanet import NAMES
 
 SIZE = (128, 160)
 NO_OBJECT = (-1.0,) * 5
@@ -70,93 +71,28 @@ def assert_same(actual, expected) -> None:
     torch.testing.assert_close(actual["boxes"], expected["boxes"], rtol=0, atol=1e-3)
 
 
-def theirs_of(name: str) -> str:
-    """The original's name of a parameter of ours."""
-    for part, other in [
-        ("backbone.", ""),
-        ("fpn.lateral3", "fpn.P3_1"),
-        ("fpn.lateral4", "fpn.P4_1"),
-        ("fpn.lateral5", "fpn.P5_1"),
-        ("fpn.output3", "fpn.P3_2"),
-        ("fpn.output4", "fpn.P4_2"),
-        ("fpn.output5", "fpn.P5_2"),
-        ("fpn.p6", "fpn.P6"),
-        ("fpn.p7", "fpn.P7_2"),
-        ("classification_model.", "classificationModel."),
-        ("regression_model.", "regressionModel."),
-    ]:
-        if name.startswith(part):
-            return other + name.removeprefix(part)
-    return name
-
-
 # the parameters
 
 
-def test_every_value_has_its_place(original, ours):
-    theirs = original.state_dict()
-    mine = {theirs_of(name): value for name, value in ours.state_dict().items()}
-    assert mine.keys() == theirs.keys()
-    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
-    assert sum(name.endswith("num_batches_tracked") for name in mine) == 20
-
-
-@pytest.mark.parametrize("change", ["module.", "state_dict", "both", "file"])
-def test_a_state_dict_loads_as_training_left_it(original, ours, change, tmp_path):
-    state = original.state_dict()
-    if change in ("module.", "both"):
-        state = {f"module.{name}": value for name, value in state.items()}
-    if change != "module.":
-        state = {"epoch": 3, "state_dict": state}
-    if change == "file":
-        torch.save(state, tmp_path / "state.pt")
-        state = tmp_path / "state.pt"
-    loaded = from_pytorch_retinanet(state)
+@pytest.mark.parametrize("under", ["state_dict", "model_state_dict"])
+def test_a_file_loads_as_training_on_several_gpus_left_it(original, ours, under, tmp_path):
+    state = {f"module.{name}": value for name, value in original.state_dict().items()}
+    torch.save({"epoch": 3, under: state}, tmp_path / "state.pt")
+    loaded = from_pytorch_retinanet(tmp_path / "state.pt")
     torch.testing.assert_close(loaded.state_dict(), ours.state_dict(), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    "name", ["layer4.1.bn2.num_batches_tracked", "fpn.P7_2.bias", "regressionModel.conv4.weight"]
-)
-def test_a_missing_name_is_told(original, name):
-    state = original.state_dict()
-    del state[name]
-    with pytest.raises(ValueError, match=f"{name}: missing, wanted "):
-        from_pytorch_retinanet(state)
-
-
-def test_a_file_older_than_batch_norms_counters_loads(original):
-    state = {k: v for k, v in original.state_dict().items() if "num_batches_tracked" not in k}
-    loaded = from_pytorch_retinanet(state).state_dict()
-    mine = {theirs_of(name): value for name, value in loaded.items()}
-    assert [name for name in state if not torch.equal(mine[name], state[name])] == []
-    assert all(mine[name] == 0 for name in mine.keys() - state.keys())
-
-
-def test_an_unknown_name_is_told(original):
-    state = {**original.state_dict(), "fpn.P7_1.weight": torch.zeros(1)}
-    with pytest.raises(ValueError, match=r"fpn.P7_1.weight: \[1\], wanted none"):
-        from_pytorch_retinanet(state)
 
 
 # the numbers
 
 
-@pytest.mark.parametrize("resnet", RESNETS)
 @torch.no_grad()
-def test_the_rows_are_the_originals(resnet):
-    theirs = Original(resnet)
+def test_the_rows_are_the_originals():
+    theirs = Original("resnet50")
     images = scenes(1, 64, 96)
     probabilities, deltas = theirs(images)
     logits, actual, _ = from_pytorch_retinanet(theirs.state_dict()).predict(images)
     torch.testing.assert_close(logits.sigmoid(), probabilities, rtol=1e-5, atol=0)
     assert (actual - deltas).abs().max() <= 1e-5 * deltas.abs().max()
-
-
-@pytest.mark.parametrize("size", [(64, 96), (128, 160), (250, 122)])
-def test_the_anchors_are_the_originals(ours, size):
-    expected = torch.from_numpy(make_anchors(*size))
-    torch.testing.assert_close(ours.anchors(torch.empty(1, 3, *size)), expected)
 
 
 def test_a_box_may_grow_as_far_as_the_originals(ours):
@@ -177,20 +113,13 @@ THIN = (81.0, 20.0, 81.5, 90.0, 2.0)
 HALF = (36.0, 44.0, 68.0, 60.0, 1.0)  # overlaps the anchor (36, 44, 68, 76) by 0.5
 TWO_FIFTHS = (88.0, 60.0, 152.0, 100.0, 3.0)  # overlaps the anchor (100, 60, 132, 92) by 0.4
 OBJECTS = {
-    "large": [[BIG]],
-    "small": [[SMALL]],
     "none": [[]],
     "many": [[SMALL, BIG, (20.0, 70.0, 64.0, 100.0, 3.0), (60.0, 50.0, 100.0, 90.0, 1.0)]],
     "over the border": [[(-20.0, 90.0, 40.0, 150.0, 1.0)]],
     "not covered": [[TINY, LONG]],
-    # the original raises its width to 1; with its anchors no such object is learned
-    "thinner than a pixel": [[THIN]],
     "on the thresholds": [[HALF, TWO_FIFTHS]],
     "three images": [[SMALL, BIG], [], [TINY, SMALL]],
 }
-
-
-LEARN_NO_BOX = ("none", "not covered", "thinner than a pixel")
 
 
 @pytest.mark.parametrize("case", OBJECTS)
@@ -198,7 +127,7 @@ LEARN_NO_BOX = ("none", "not covered", "thinner than a pixel")
 def test_the_losses_are_the_originals(original, ours, case):
     images, annotations = scenes(len(OBJECTS[case]), *SIZE), annotated(*OBJECTS[case])
     expected = original.losses(images, annotations)
-    assert (expected["regression"] == 0) == (case in LEARN_NO_BOX)
+    assert (expected["regression"] == 0) == (case in ("none", "not covered"))
     ours.train()  # the original's batch norm stands in eval mode, and ours does so here
     try:
         actual = ours(images, annotations)
@@ -214,25 +143,15 @@ def test_two_objects_lie_on_the_thresholds():
     assert 0.4 in overlaps(np.array(TWO_FIFTHS[:4]), anchors)
 
 
-@torch.no_grad()
-def test_an_object_that_no_anchor_covers_is_learned_in_neither(original, ours):
-    images = scenes(1, *SIZE)
-    for model in (original.losses, ours):
-        found = model(images, annotated([TINY]))
-        assert found["regression"] == 0
-        assert found["classification"] == model(images, annotated([]))["classification"]
-
-
-@pytest.mark.parametrize("resnet", ["resnet18", "resnet50"])
-def test_every_gradient_is_the_originals(resnet):
-    theirs = Original(resnet, features=64)
+def test_every_gradient_is_the_originals():
+    theirs = Original(features=64)
     ours = from_pytorch_retinanet(theirs.state_dict(), freeze_bn=False)  # in eval mode, as theirs
     images, annotations = scenes(2, 128, 128), annotated([SMALL, BIG], [SMALL])
     probabilities, _ = theirs(images)
     assert probabilities.min() > 2e-4 and probabilities.max() < 1 - 2e-4  # off from its clamp
     for model in (theirs.losses, ours):
         sum(model(images, annotations).values()).backward()
-    mine = {theirs_of(name): p.grad for name, p in ours.named_parameters()}
+    mine = {their_name(name, NAMES): p.grad for name, p in ours.named_parameters()}
     expected = {name: p.grad for name, p in theirs.named_parameters()}
     assert mine.keys() == expected.keys()
     assert all(gradient.any() for gradient in expected.values())
@@ -243,9 +162,8 @@ def test_every_gradient_is_the_originals(resnet):
     assert {name: ratio for name, ratio in apart.items() if ratio > 1e-4} == {}
 
 
-@pytest.mark.parametrize("size", [(128, 160), (256, 224), (250, 122)])
-def test_detections_are_the_originals_with_the_best_first(original, ours, size):
-    images = scenes(1, *size)
+def test_detections_are_the_originals_with_the_best_first(original, ours):
+    images = scenes(1, 250, 122)
     expected = by_score(original.detect(images))
     assert (expected["labels"].bincount(minlength=4) > 10).all()
     assert (expected["boxes"][:, 2:] > expected["boxes"][:, :2]).all()  # none lies off the image
@@ -267,14 +185,6 @@ def test_nothing_is_left_out_for_there_being_much(changed):
     assert_same(actual, expected)
 
 
-def test_where_nothing_is_above_the_threshold_nothing_is_found(changed):
-    theirs, ours = changed("classification", -10.0)
-    images = scenes(1, *SIZE)
-    (actual,) = ours(images)
-    assert_same(actual, theirs.detect(images))
-    assert actual["boxes"].shape == (0, 4)
-
-
 # where the original is wrong
 
 
@@ -286,10 +196,9 @@ def test_images_of_a_batch_are_not_mixed(original, ours):
         assert_same(actual, by_score(original.detect(image[None])))
 
 
-@pytest.mark.parametrize("size", [(65, 64), (100, 100), (97, 130)])
 @torch.no_grad()
-def test_sizes_whose_grids_are_odd_work(original, ours, size, monkeypatch):
-    images, annotations = scenes(1, *size), annotated([(10.0, 12.0, 50.0, 46.0, 1.0)])
+def test_sizes_whose_grids_are_odd_work(original, ours, monkeypatch):
+    images, annotations = scenes(1, 97, 130), annotated([(10.0, 12.0, 50.0, 46.0, 1.0)])
     with pytest.raises(RuntimeError, match="size"):
         original(images)  # the fault
     monkeypatch.setattr(original.fpn, "mended", True)
@@ -310,10 +219,8 @@ def test_a_positive_of_a_probability_near_0_has_a_gradient(changed):
 
 
 MOVES = {  # by widths and heights of the anchor, and by powers of e
-    "to the right": (20.0, 0.0, 0.0, 0.0),
-    "down": (0.0, 20.0, 0.0, 0.0),
-    "to the left": (-20.0, 0.0, 0.0, 0.0),
-    "up": (0.0, -20.0, 0.0, 0.0),
+    "right and down": (20.0, 20.0, 0.0, 0.0),
+    "left and up": (-20.0, -20.0, 0.0, 0.0),
     "left and larger": (-50.0, 0.0, 6.0, 0.0),
     "larger than a number can be": (0.0, 0.0, 200.0, 200.0),
 }

@@ -3,7 +3,6 @@
 import pytest
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 
 from retinanet_lite import BasicBlock, RetinaNet, quicken
 from retinanet_lite.fast.quick_convolution import QuickConv2d, weight_gradient
@@ -33,19 +32,8 @@ def channels_last(*shape: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@pytest.mark.parametrize("size", [(12, 16), (7, 9), (1, 1)])
-def test_the_gradient_of_the_weights_is_pytorchs(stride, size):
-    x = torch.randn(3, 5, *size, dtype=torch.float64)
-    weight = torch.randn(4, 5, 3, 3, dtype=torch.float64, requires_grad=True)
-    y = F.conv2d(x, weight, stride=stride, padding=1)
-    slope = torch.randn_like(y)
-    (expected,) = torch.autograd.grad(y, weight, slope)
-    torch.testing.assert_close(weight_gradient(x, slope, stride), expected)
-
-
-@pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("size", [(12, 16), (7, 9)])
+@pytest.mark.parametrize("size", [(12, 16), (7, 9), (1, 1)])
 def test_it_computes_and_learns_what_pytorchs_does(quick_way, stride, bias, size):
     other = nn.Conv2d(16, 24, 3, stride, padding=1, bias=bias).double()
     mine = quick(16, 24, stride, bias)

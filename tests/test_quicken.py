@@ -96,16 +96,6 @@ def test_a_copy_and_new_classes_are_quick_and_apart(detector, small_batch):
     assert replace_classes(detector, 5)(*small_batch)["classification"].isfinite()
 
 
-def test_an_optimizer_made_before_goes_on(detector, small_batch):
-    optimizer = torch.optim.SGD([p for p in detector.parameters() if p.requires_grad], lr=1.0)
-    before = {name: p.clone() for name, p in detector.named_parameters()}
-    sum(quicken(detector)(*small_batch).values()).backward()
-    optimizer.step()
-    unquicken(detector)
-    moved = {n for n, p in detector.named_parameters() if not torch.equal(p, before[n])}
-    assert moved == {name for name, p in detector.named_parameters() if p.requires_grad}
-
-
 # ── plain and quick agree ──
 
 LOSSES = [

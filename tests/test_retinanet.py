@@ -10,47 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.ops import clip_boxes_to_image
 
-from retinanet_lite import (
-    Anchors,
-    BBoxTransform,
-    Detection,
-    FocalLoss,
-    retinanet_resnet18,
-    retinanet_resnet34,
-    retinanet_resnet50,
-    retinanet_resnet101,
-    retinanet_resnet152,
-)
-
-SIZES = [(65, 97), (33, 200), (417, 333), (32, 32)]
+import retinanet_lite
+from retinanet_lite import Anchors, BBoxTransform, Detection, FocalLoss
 
 
 def anchors_of(height: int, width: int) -> int:
     return sum(9 * math.ceil(height / s) * math.ceil(width / s) for s in (8, 16, 32, 64, 128))
 
 
-@pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("size", SIZES)
-def test_any_size_and_batch_gives_losses_and_detections(detector, size, batch_size):
-    images = torch.randn(batch_size, 3, *size)
-    logits, deltas, anchors = detector.predict(images)
-    assert logits.shape == (batch_size, anchors_of(*size), 3)
-    assert deltas.shape == (batch_size, anchors_of(*size), 4)
-    assert anchors.shape == (anchors_of(*size), 4)
-    losses = detector(images, torch.tensor([[[3.0, 4.0, 30.0, 31.0, 2.0]]] * batch_size))
-    assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
-    assert len(detector(images)) == batch_size
-
-
-@pytest.fixture(scope="module")
-def shared(make_tiny):
-    return make_tiny().eval()
-
-
 @given(height=st.integers(32, 150), width=st.integers(32, 150))
-def test_rows_and_anchors_agree_at_every_size(shared, height, width):
+def test_rows_and_anchors_agree_at_every_size(new_tiny, height, width):
     with torch.no_grad():
-        logits, deltas, anchors = shared.predict(torch.zeros(1, 3, height, width))
+        logits, deltas, anchors = new_tiny.predict(torch.zeros(1, 3, height, width))
     assert logits.shape[1] == deltas.shape[1] == len(anchors) == anchors_of(height, width)
 
 
@@ -98,12 +69,6 @@ def test_autocast_gives_losses_in_float32_close_to_those_without(detector, small
     assert all(d["scores"].dtype == d["boxes"].dtype == torch.float32 for d in detections)
 
 
-def test_a_model_of_float64_detects(detector, small_batch):
-    for detections in detector.double()(small_batch[0].double()):
-        assert len(detections["scores"]) > 5
-        assert detections["boxes"].shape == (len(detections["scores"]), 4)
-
-
 def test_a_saved_model_holds_no_anchors_and_loads_whole(tiny, make_tiny, small_batch):
     state = tiny.state_dict()
     assert state.keys() == dict(tiny.named_parameters()).keys() | {
@@ -112,14 +77,6 @@ def test_a_saved_model_holds_no_anchors_and_loads_whole(tiny, make_tiny, small_b
     other = make_tiny()
     other.load_state_dict(state, strict=True)
     torch.testing.assert_close(other(*small_batch), tiny(*small_batch), rtol=0, atol=0)
-
-
-def test_the_backbone_takes_torchvisions_weights(tiny):
-    theirs = torchvision.models.ResNet(torchvision.models.resnet.BasicBlock, [1, 1, 1, 1])
-    missing, unexpected = tiny.backbone.load_state_dict(theirs.state_dict(), strict=False)
-    assert missing == []
-    assert unexpected == ["fc.weight", "fc.bias"]
-    assert torch.equal(tiny.backbone.layer4[0].conv2.weight, theirs.layer4[0].conv2.weight)
 
 
 def test_another_box_transform_reaches_the_loss_and_the_detections(make_tiny, small_batch):
@@ -168,25 +125,16 @@ def test_what_others_do_differently_reaches_its_parts(make_tiny):
     assert {m.eps for m in modules if isinstance(m, torch.nn.BatchNorm2d)} == {0.1}
 
 
-@pytest.mark.parametrize(
-    ("build", "blocks"),
-    [
-        (retinanet_resnet18, [2, 2, 2, 2]),
-        (retinanet_resnet34, [3, 4, 6, 3]),
-        (retinanet_resnet50, [3, 4, 6, 3]),
-        (retinanet_resnet101, [3, 4, 23, 3]),
-        (retinanet_resnet152, [3, 8, 36, 3]),
-    ],
-)
-def test_each_depth_has_torchvisions_backbone(build, blocks):
+@pytest.mark.parametrize("depth", [18, 34, 50, 101, 152])
+def test_each_depth_has_torchvisions_backbone(depth):
     with torch.device("meta"):
+        build = getattr(retinanet_lite, f"retinanet_resnet{depth}")
         model = build(num_classes=7, feature_size=32)
-        theirs = getattr(torchvision.models, build.__name__.removeprefix("retinanet_"))()
+        theirs = getattr(torchvision.models, f"resnet{depth}")()
     del theirs.fc
     shapes = {key: value.shape for key, value in theirs.state_dict().items()}
     assert {key: value.shape for key, value in model.backbone.state_dict().items()} == shapes
-    assert [len(getattr(theirs, f"layer{stage}")) for stage in (1, 2, 3, 4)] == blocks
-    assert model.num_classes == 7
+    assert build.__name__ == f"retinanet_resnet{depth}" and model.num_classes == 7
     assert model.classification_model.output.out_channels == 9 * 7
 
 

@@ -1,7 +1,5 @@
 """A loaded torchvision RetinaNet gives torchvision's numbers, from features to gradients."""
 
-from itertools import cycle
-
 import others
 import pytest
 import torch
@@ -17,7 +15,6 @@ from retinanet_lite.zoo.torchvision_retinanet import NAMES
 CASES = {  # height, width and number of images
     "320x320-2": (320, 320, 2),
     "333x500-1": (333, 500, 1),
-    "640x832-1": (640, 832, 1),
 }
 # those of the outputs are compared everywhere; the way back to the parameters takes longest
 GRADIENTS_OF_PARAMETERS = {("v1", 333), ("v2", 320)}
@@ -144,8 +141,8 @@ def test_gradients_are_torchvisions(numbers):
         assert_near(actual["gradients"][name], gradient, 1e-4)
 
 
-@pytest.mark.parametrize("depth, p6_from", list(zip(RESNETS, cycle(["C5", "P5"]))))
-def test_every_depth_that_torchvision_builds_is_read(depth, p6_from):
+@pytest.mark.parametrize("depth, p6_from", [("resnet18", "C5"), ("resnet101", "P5")])
+def test_another_depth_is_read(depth, p6_from):
     theirs = others.of_depth(depth, p6_from)
     ours = from_torchvision(theirs.state_dict(), freeze_bn=False)
     assert (ours.backbone.block, ours.backbone.layers) == RESNETS[depth]

@@ -239,11 +239,6 @@ def test_an_impossible_recipe_is_named(wrong, message):
         Recipe(**wrong)
 
 
-def test_there_is_nothing_to_learn_from_an_empty_data_set():
-    with pytest.raises(ValueError, match="no image to learn from"):
-        fit(new_detector(), [], progress=False)
-
-
 # ── the files ──
 
 
@@ -470,30 +465,23 @@ def test_a_training_of_an_older_package_which_wrote_fewer_settings_goes_on(unbro
     assert_same_weights(detector.model.state_dict(), unbroken[1])
 
 
-def wider() -> Detector:
-    model = RetinaNet(3, BasicBlock, [1, 1, 1, 1], feature_size=24, freeze_bn=False)
-    return Detector(model, CLASSES)
-
-
 @pytest.mark.parametrize(
     "detector, recipe, message",
     [
-        (new_detector, replace(RECIPE, steps=20), r"steps \(8 there, 20 here\)"),
         (
             new_detector,
             replace(RECIPE, learning_rate=0.5, seed=4),
             r"learning_rate \(0.001 there, 0.5 here\), seed \(3 there, 4 here\)",
         ),
-        (wider, RECIPE, r"feature_size \(16 there, 24 here\)"),
-        (lambda: new_detector(freeze_bn=True), RECIPE, r"freeze_bn \(False there, True here\)"),
         (
-            lambda: Detector(new_detector().model, ("a", "b", "c")),
+            lambda: Detector(RetinaNet(3, BasicBlock, [1] * 4, 24, freeze_bn=True), CLASSES),
             RECIPE,
-            r"classes \(\['disc', 'square', 'star'\] there, \['a', 'b', 'c'\] here\)",
+            r"feature_size \(16 there, 24 here\), .*freeze_bn \(False there, True here\)",
         ),
         (
-            lambda: Detector(new_detector().model, CLASSES, (40, 60)),
+            lambda: Detector(new_detector().model, ("a", "b", "c"), (40, 60)),
             RECIPE,
+            r"classes \(\['disc', 'square', 'star'\] there, \['a', 'b', 'c'\] here\), "
             r"size \(None there, \[40, 60\] here\)",
         ),
     ],
@@ -510,10 +498,9 @@ def test_another_training_does_not_go_on_there_and_overwrites_nothing(
 
 def test_a_folder_whose_last_pt_is_no_checkpoint_is_left_alone(tmp_path):
     new_detector().save(tmp_path / "last.pt")
-    before = files(tmp_path)
     with pytest.raises(ValueError, match="last.pt is not the checkpoint of a training"):
         train(tmp_path)
-    (tmp_path / "last.pt").write_bytes(before["last.pt"][:1000])
+    (tmp_path / "last.pt").write_bytes((tmp_path / "last.pt").read_bytes()[:1000])
     with pytest.raises(ValueError, match="last.pt can't be read"):
         train(tmp_path)
 
@@ -521,24 +508,15 @@ def test_a_folder_whose_last_pt_is_no_checkpoint_is_left_alone(tmp_path):
 # ── losses that are not finite ──
 
 
-@pytest.fixture
-def state_after_steps():
-    """The weights and statistics after each optimizer step of the test."""
-    states, models = [], []
+def test_a_training_that_explodes_stops_with_step_images_and_cause(tmp_path):
+    detector, states = new_detector(), []
     hook = register_optimizer_step_post_hook(
-        lambda *_: states.append({k: v.clone() for k, v in models[0].state_dict().items()})
+        lambda *_: states.append({k: v.clone() for k, v in detector.model.state_dict().items()})
     )
-    yield states, models
-    hook.remove()
-
-
-def test_a_training_that_explodes_stops_with_step_images_and_cause(state_after_steps, tmp_path):
-    states, models = state_after_steps
-    detector = new_detector()
-    models.append(detector.model)
     recipe = Recipe(20, 2, "sgd", 1e12, warmup=0.0, clip=1e30, save_every=1)
     with pytest.raises(FloatingPointError) as error:
         fit(detector, scenes(5), None, recipe, folder=tmp_path, progress=False)
+    hook.remove()
     step = len(states) + 1
     text = str(error.value)
     assert f"step {step}: the losses are classification " in text
