@@ -53,9 +53,8 @@ class Coverage:
     def __str__(self) -> str:
         """The report: a table by size, one by level, and what to change."""
         size = torch.bucketize(self.sides, torch.tensor(SIDES, dtype=self.sides.dtype), right=True)
-        names = [f"side {low} to {high}" for low, high in pairwise(SIDES)] + [
-            f"side from {SIDES[-1]}"
-        ]
+        names = [f"side {low} to {high}" for low, high in pairwise(SIDES)]
+        names.append(f"side from {SIDES[-1]}")
         groups = {"all": self.level > 0}
         groups |= {name: size == i for i, name in enumerate(names, start=1)}
         groups |= {f"best on P{level}": self.level == level for level in range(3, 8)}
