@@ -1,1 +1,1 @@
-"""The command line, a file a command; `main.py` puts them together."""
+"""The command line, a file a command; `options` has what several take, `main` is the start."""
