@@ -118,9 +118,9 @@ def strict_json(file: Path):
 def fails(capsys, *arguments) -> str:
     """The error that a command tells: a line, without a traceback, and exit code 1."""
     assert main([str(a) for a in arguments]) == 1
-    error = capsys.readouterr().err
-    assert error.startswith(f"retinanet-lite {arguments[0]}: ") and error.count("\n") == 1
-    assert "Traceback" not in error
+    lines = capsys.readouterr().err.splitlines()
+    (error,) = [line for line in lines if not line.startswith("Downloading: ")]  # older PyTorch's
+    assert error.startswith(f"retinanet-lite {arguments[0]}: ") and "Traceback" not in error
     return error
 
 
@@ -433,7 +433,7 @@ def test_a_start_decides_the_network_alone(voc, pets_file, started, capsys):
     options = "--backbone resnet18 --features 128 --anchor-size 3 --anchor-ratios 1 --imagenet"
     told = fails(capsys, "train", *START, "--voc", voc, "--start", pets_file, *options.split())
     named = "--backbone, --features, --anchor-size, --anchor-ratios, --imagenet"
-    assert told.endswith(f"decides the network: leave out {named}\n") and not started
+    assert told.endswith(f"decides the network: leave out {named}") and not started
 
 
 @pytest.mark.parametrize("start", ["folder", "module.pt"])
