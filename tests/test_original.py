@@ -14,8 +14,6 @@ from torch import Tensor
 from retinanet_lite import RetinaNet, from_pytorch_retinanet
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene
-from retinanet_lite.zoo.parameters import their_name
-from retinanet_lite.zoo.pytorch_retinanet import NAMES
 
 SIZE = (128, 160)
 NO_OBJECT = (-1.0,) * 5
@@ -71,7 +69,35 @@ def assert_same(actual, expected) -> None:
     torch.testing.assert_close(actual["boxes"], expected["boxes"], rtol=0, atol=1e-3)
 
 
+def theirs_of(name: str) -> str:
+    """The original's name of a parameter of ours."""
+    for part, other in [
+        ("backbone.", ""),
+        ("fpn.lateral3", "fpn.P3_1"),
+        ("fpn.lateral4", "fpn.P4_1"),
+        ("fpn.lateral5", "fpn.P5_1"),
+        ("fpn.output3", "fpn.P3_2"),
+        ("fpn.output4", "fpn.P4_2"),
+        ("fpn.output5", "fpn.P5_2"),
+        ("fpn.p6", "fpn.P6"),
+        ("fpn.p7", "fpn.P7_2"),
+        ("classification_model.", "classificationModel."),
+        ("regression_model.", "regressionModel."),
+    ]:
+        if name.startswith(part):
+            return other + name.removeprefix(part)
+    return name
+
+
 # the parameters
+
+
+def test_every_value_has_its_place(original, ours):
+    theirs = original.state_dict()
+    mine = {theirs_of(name): value for name, value in ours.state_dict().items()}
+    assert mine.keys() == theirs.keys()
+    assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+    assert sum(name.endswith("num_batches_tracked") for name in mine) == 20
 
 
 @pytest.mark.parametrize("under", ["state_dict", "model_state_dict"])
@@ -85,9 +111,10 @@ def test_a_file_loads_as_training_on_several_gpus_left_it(original, ours, under,
 # the numbers
 
 
+@pytest.mark.parametrize("resnet", ["resnet34", "resnet50"])
 @torch.no_grad()
-def test_the_rows_are_the_originals():
-    theirs = Original("resnet50")
+def test_the_rows_are_the_originals(resnet):
+    theirs = Original(resnet)
     images = scenes(1, 64, 96)
     probabilities, deltas = theirs(images)
     logits, actual, _ = from_pytorch_retinanet(theirs.state_dict()).predict(images)
@@ -151,7 +178,7 @@ def test_every_gradient_is_the_originals():
     assert probabilities.min() > 2e-4 and probabilities.max() < 1 - 2e-4  # off from its clamp
     for model in (theirs.losses, ours):
         sum(model(images, annotations).values()).backward()
-    mine = {their_name(name, NAMES): p.grad for name, p in ours.named_parameters()}
+    mine = {theirs_of(name): p.grad for name, p in ours.named_parameters()}
     expected = {name: p.grad for name, p in theirs.named_parameters()}
     assert mine.keys() == expected.keys()
     assert all(gradient.any() for gradient in expected.values())
