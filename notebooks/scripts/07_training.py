@@ -104,7 +104,7 @@ print(*too_large.advice(), sep="\n")
 #
 # ## Second question: can it learn four pictures?
 #
-# A detector that can't learn four pictures by heart won't learn a thousand. The test takes seconds. It finds a learning rate that is far off, or a loss that looks at the wrong rows. It does not find labels that are wrong in the same way everywhere: those are learned by heart as well. Against them it helps to look at the pictures, as above. Nor does it find a part that gets no gradient: the others learn four pictures without it. For that, look at the gradient of each part, as in notebook 06.
+# A detector that can't learn four pictures by heart won't learn a thousand. The test takes seconds. It finds a learning rate that is far off, or a loss that looks at the wrong rows. It does not find labels that are wrong in the same way everywhere: those are learned by heart as well. Against them it helps to look at the pictures, as above. Nor need it find a part that gets no gradient: the others may learn four pictures without it. For that, look at the gradient of each part, as in notebook 06.
 
 
 # %%
@@ -281,7 +281,7 @@ for name in ("classification", "regression"):
     print(f"{name:14}", [round(log[0][name], 2) for log in logs])
 
 # %% [markdown]
-# They are the same. The forms round differently, and each step builds on the one before, so by the twelfth step the third digit may differ. The seconds differ little: on pictures as small as these the convolutions take nearly all the time. What the quick parts save elsewhere is measured on the page [How fast it is](../docs/speed.md). What was exchanged? `print(model)` shows it; here are only the names:
+# They are the same. The forms round differently, and each step builds on the one before, so by the twelfth step the third digit may differ. On pictures as small as these, with few objects, the seconds differ little. What the quick parts save on larger ones is measured on the page [How fast it is](../docs/speed.md). What was exchanged? `print(model)` shows it; here are only the names:
 
 # %%
 quick = {type(part).__name__ for part in detector.model.modules()}
