@@ -306,7 +306,7 @@ log = fit(detector, training_data, recipe=recipe)
 show_log(log, "How did the training go?")
 
 # %% [markdown]
-# The axis is logarithmic: one line down is a tenth. Both losses fall, the classification loss further. One batch may be easy and the next hard, so each point is the mean of the last twenty steps, at the start of as many as there are.
+# The axis of the losses is logarithmic: from 10⁰ down to 10⁻¹ is a tenth. Both losses fall, the classification loss further. One batch may be easy and the next hard, so each point is the mean of the last twenty steps, at the start of as many as there are.
 #
 # ## How good is it?
 
