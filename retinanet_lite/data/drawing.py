@@ -1,8 +1,4 @@
-"""Drawn scenes: images of twenty kinds of shapes, with the exact box of each.
-
-Nothing is downloaded, a seed gives the same scene everywhere, and any size can be drawn. An object
-that sticks out of the image has the box of the whole object, cut off at the border.
-"""
+"""Drawn scenes: images of twenty kinds of shapes, of any size, with the exact box of each."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -29,10 +25,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Scene:
-    """An image and its objects.
+    """An image and its objects. It unpacks into (image, target), as every item of a data set here.
 
-    Shapes: image [3, H, W] uint8; boxes [M, 4] float32, x1, y1, x2, y2 in pixels, cut off at the
-    image's border; labels [M] int64, indices into `CLASSES`.
+    image is [3, H, W] uint8; boxes are [M, 4] float32, x1, y1, x2, y2 in pixels, cut off at the
+    image's border; labels are [M] int64, indices into the classes, by default into `CLASSES`.
     """
 
     image: Tensor
@@ -40,7 +36,6 @@ class Scene:
     labels: Tensor
 
     def __iter__(self) -> Iterator:
-        """A scene unpacks into (image, target), as the items of every data set here."""
         yield self.image
         yield {"boxes": self.boxes, "labels": self.labels}
 
@@ -50,8 +45,12 @@ def around(count: int) -> list[float]:
     return [i * (2 * pi / count) for i in range(count)]
 
 
-def circle() -> Points:
-    return [(cos(a), sin(a)) for a in around(90)]
+def square(half: float = 1.0) -> Points:
+    return [(-half, -half), (half, -half), (half, half), (-half, half)]
+
+
+def circle(radius: float = 1.0) -> Points:
+    return [(radius * cos(a), radius * sin(a)) for a in around(90)]
 
 
 def regular(corners: int) -> Points:
@@ -60,14 +59,17 @@ def regular(corners: int) -> Points:
     return [(sin((i + 0.5) * turn), cos((i + 0.5) * turn)) for i in range(corners)]
 
 
-def wavy(radius: Callable[[float], float], points: int = 180) -> Points:
+def arc(
+    start: float, turn: float, steps: int, x: float = 0.0, width: float = 1.0, height: float = 1.0
+) -> Points:
+    """A part of an ellipse about (x, 0). Angles are in degrees, 0 is right and 90 down."""
+    angles = [radians(start + turn * i / steps) for i in range(steps + 1)]
+    return [(x + width * cos(a), height * sin(a)) for a in angles]
+
+
+def polar(radius: Callable[[float], float], points: int = 180) -> Points:
     """The closed curve at distance radius(angle) from the centre; angle 0 points up."""
     return [(radius(a) * sin(a), -radius(a) * cos(a)) for a in around(points)]
-
-
-def star() -> Points:
-    tips = [(1.0 if i % 2 == 0 else 0.42, i * pi / 5) for i in range(10)]
-    return [(r * sin(a), -r * cos(a)) for r, a in tips]
 
 
 def heart() -> Points:
@@ -77,64 +79,36 @@ def heart() -> Points:
     return list(zip(x, y, strict=True))
 
 
-def moon() -> Points:
-    outer = [radians(40 + 280 * i / 60) for i in range(61)]
-    inner = [radians(298.7 - 237.4 * i / 60) for i in range(61)]
-    rim = [(cos(a), sin(a)) for a in outer]
-    # the ellipse whose ends meet the rim's
-    bite = [(0.42 + 0.72 * cos(a), 0.733 * sin(a)) for a in inner]
-    return rim + bite
-
-
-def pill() -> Points:
-    ends = [(-1.2, 90), (1.2, 270)]
-    return [
-        (x + cos(radians(start + 180 * i / 30)), sin(radians(start + 6 * i)))
-        for x, start in ends
-        for i in range(31)
-    ]
-
-
 def leaf() -> Points:
     side = [(sin(pi * i / 40) * 0.55, -cos(pi * i / 40)) for i in range(41)]
     return [(x * abs(x) ** 0.5, y) for x, y in side + [(-x, y) for x, y in reversed(side)]]
 
 
-def drop() -> Points:
-    round_part = [radians(-30 + 240 * i / 60) for i in range(61)]
-    return [(0.0, -2.0)] + [(cos(a), sin(a)) for a in round_part]
-
-
-def scaled(points: Points, factor: float) -> Points:
-    return [(x * factor, y * factor) for x, y in points]
-
-
-SQUARE = [(-1, -1), (1, -1), (1, 1), (-1, 1)]
-
 # each class: its outline, then its holes, in any units; fitted into the object's box when drawn
 OUTLINES: dict[str, list[Points]] = {
     "disc": [circle()],
-    "ring": [circle(), scaled(circle(), 0.55)],
-    "square": [SQUARE],
-    "frame": [SQUARE, scaled(SQUARE, 0.55)],
+    "ring": [circle(), circle(0.55)],
+    "square": [square()],
+    "frame": [square(), square(0.55)],
     "triangle": [regular(3)],
     "diamond": [[(0, -1), (0.8, 0), (0, 1), (-0.8, 0)]],
     "pentagon": [regular(5)],
     "hexagon": [regular(6)],
-    "star": [star()],
+    "star": [polar(lambda a: 1.0 if cos(5 * a) > 0 else 0.42, points=10)],
     "plus": [
         [(-1, -3), (1, -3), (1, -1), (3, -1), (3, 1), (1, 1)]
         + [(1, 3), (-1, 3), (-1, 1), (-3, 1), (-3, -1), (-1, -1)]
     ],
     "heart": [heart()],
-    "moon": [moon()],
+    # a part of a circle, and the ellipse whose ends meet its ends
+    "moon": [arc(40, 280, 60) + arc(298.7, -237.4, 60, x=0.42, width=0.72, height=0.733)],
     "arrow": [[(-4, -1), (1, -1), (1, -2.6), (4, 0), (1, 2.6), (1, 1), (-4, 1)]],
     "house": [[(0, -3), (2.6, -0.6), (2, -0.6), (2, 2.4), (-2, 2.4), (-2, -0.6), (-2.6, -0.6)]],
-    "drop": [drop()],
-    "flower": [wavy(lambda a: 0.78 + 0.22 * cos(6 * a)), scaled(circle(), 0.2)],
-    "gear": [wavy(lambda a: 1.0 if cos(9 * a) > 0 else 0.78, points=360), scaled(circle(), 0.35)],
+    "drop": [[(0, -2)] + arc(-30, 240, 60)],
+    "flower": [polar(lambda a: 0.78 + 0.22 * cos(6 * a)), circle(0.2)],
+    "gear": [polar(lambda a: 1.0 if cos(9 * a) > 0 else 0.78, points=360), circle(0.35)],
     "bolt": [[(0.4, -3), (-1.8, 0.5), (-0.3, 0.5), (-0.8, 3), (1.8, -0.9), (0.2, -0.9)]],
-    "pill": [pill()],
+    "pill": [arc(90, 180, 30, x=-1.2) + arc(270, 180, 30, x=1.2)],
     "leaf": [leaf()],
 }
 CLASSES = tuple(OUTLINES)
@@ -178,18 +152,16 @@ def random_scene(
     largest: float | None = None,
     classes: tuple[str, ...] = CLASSES,
 ) -> Scene:
-    """A scene of its own for every seed, the same on every machine.
+    """A scene of its own for every seed from 0 on, the same on every machine.
 
     Args:
-        seed: any whole number from 0 on.
         height, width: of the image in pixels.
         num_objects: least and most objects; fewer where there is no more room.
         smallest, largest: longer side of an object in pixels; `largest` is by default 0.6 of the
             image's shorter side.
         classes: the names to draw from, out of `CLASSES`; labels are indices into this argument.
     """
-    unknown = set(classes) - set(CLASSES)
-    if unknown or not classes:
+    if not classes or not set(classes) <= set(CLASSES):
         raise ValueError(f"classes must be some of {CLASSES}; got {classes}")
     rng = np.random.default_rng(seed)
     largest = largest or 0.6 * min(height, width)
@@ -245,14 +217,13 @@ def paper(height: int, width: int) -> Image.Image:
 def paint(image: Image.Image, shape: Shape) -> None:
     """Draw one shape with its shadow. Edges are smooth: the mask is drawn four times as large."""
     margin = 8
-    left, top = floor(shape.box[0]) - margin, floor(shape.box[1]) - margin
-    width = ceil(shape.box[2]) + margin - left
-    height = ceil(shape.box[3]) + margin - top
+    left, top = (floor(low) - margin for low in shape.box[:2])
+    width, height = ceil(shape.box[2]) + margin - left, ceil(shape.box[3]) + margin - top
     mask = Image.new("L", (4 * width, 4 * height))
     pen = ImageDraw.Draw(mask)
     for ring, fill in zip(fitted(shape), [255, 0], strict=False):
         # the centre of the large pixel i is at (i + 0.5) / 4 of a pixel of the image
-        pen.polygon([(4 * (x - left) - 0.5, 4 * (y - top) - 0.5) for x, y in ring], fill=fill)
+        pen.polygon((4 * (ring - (left, top)) - 0.5).ravel().tolist(), fill=fill)
     mask = mask.reduce(4)
     shadow = mask.filter(ImageFilter.GaussianBlur(3)).point(lambda value: value * 2 // 7)
     image.paste((60, 60, 80), (left + 2, top + 4), shadow)
@@ -268,9 +239,9 @@ def turned(name: str, angle: float) -> list[np.ndarray]:
     return [np.array(ring) @ np.array([[c, s], [-s, c]]) for ring in OUTLINES[name]]
 
 
-def fitted(shape: Shape) -> list[Points]:
+def fitted(shape: Shape) -> list[np.ndarray]:
     """The outline and holes of a shape, turned, then stretched to fill its box exactly."""
     rings = turned(shape.name, shape.angle)
     low, high = rings[0].min(axis=0), rings[0].max(axis=0)
-    corner, size = np.array(shape.box[:2]), np.array(shape.box[2:]) - np.array(shape.box[:2])
-    return [[tuple(p) for p in (ring - low) / (high - low) * size + corner] for ring in rings]
+    corner, end = np.array(shape.box).reshape(2, 2)
+    return [(ring - low) / (high - low) * (end - corner) + corner for ring in rings]
