@@ -1,6 +1,7 @@
 """Folders of images and boxes: what is written is read, and what is broken is named."""
 
 import json
+import re
 import shutil
 import warnings
 from pathlib import Path
@@ -542,16 +543,21 @@ def test_every_problem_of_a_coco_folder_is_named(coco, spoil, file, cause, actio
     assert len(folder.target(1)["labels"]) == (1 if action == OBJECT else 2)  # of a.png
 
 
-def test_entries_of_a_coco_file_that_are_no_entries_are_named_by_their_row(coco):
-    coco.content["images"].append(5)
-    coco.content["annotations"] += ["x", annotation(None, 6, 18, [1, 2, 3, 4])]
+def test_an_annotation_without_id_is_named_by_its_row(coco):
+    coco.content["annotations"].append(annotation(None, 6, 18, [1, 2, 3, 4]))
     del coco.content["annotations"][-1]["id"]
     folder, _ = drop(coco.open)
-    assert [problem.cause for problem in folder.problems] == [
-        "images[3] is 5, without a whole id or a file_name",
-        "annotations[3]: no image has its image_id None",
-        "annotations[4]: no image has its image_id 6",
-    ]
+    [problem] = folder.problems
+    assert problem.cause == "annotations[3]: no image has its image_id 6"
+
+
+@pytest.mark.parametrize("key", ["images", "annotations", "categories"])
+@pytest.mark.parametrize("entry", [5, "x", None, []])
+def test_the_first_entry_of_a_coco_file_that_is_no_object_is_an_error(coco, key, entry):
+    coco.content[key] += [entry, 7]
+    message = re.escape(f"{key}[3] of {coco.file} is {entry!r} and no object")
+    with pytest.raises(ValueError, match=message):
+        coco.open(on_problem="drop")
 
 
 def test_images_that_share_an_id_are_all_dropped(coco):

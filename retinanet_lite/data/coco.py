@@ -7,32 +7,24 @@ from collections import Counter
 from collections.abc import Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 from .folder import DetectionFolder, Problem, WrittenImage, WrittenObject, as_number
 
 
 class CocoFolder(DetectionFolder):
-    """Images and an instances file of COCO; what it gives and checks is told at `DetectionFolder`.
+    """Images and COCO's file about them; items, problems and `verify` are as in `DetectionFolder`.
 
-    The JSON file is read here and not by torchvision's `CocoDetection`, which stops at the first
-    missing key without saying where, and passes over repeated ids and lost annotations. Of a sound
-    file both make the same images, boxes and labels in the same order.
+    Of a sound file, torchvision's `CocoDetection` gives the same images, boxes and labels in the
+    same order; of another, it stops without saying where, or passes over what is wrong.
 
     Args:
         images: the folder of the images.
         annotations: the file, e.g. "annotations/instances_val2017.json".
         classes: names of categories, in the order of the labels. By default all of the file's, in
             the order of their ids.
-        on_problem: "raise" or "drop".
-        verify: decode every image on opening; otherwise only headers are read.
 
     Attributes:
         category_ids: for each label, the category's id in the file.
-
-    Raises:
-        ValueError: folder or file is not there, the file is no COCO file, its categories are
-            ambiguous, or there are problems.
     """
 
     def __init__(
@@ -59,7 +51,7 @@ class CocoFolder(DetectionFolder):
         super().__init__(title, written, classes, problems, on_problem, verify)
 
 
-def coco_content(file: Path) -> dict[str, list]:
+def coco_content(file: Path) -> dict[str, list[dict]]:
     """The file's lists of images, annotations and categories."""
     if not file.is_file():
         raise ValueError(f"there is no file {file}; `annotations` is COCO's file of instances")
@@ -67,18 +59,26 @@ def coco_content(file: Path) -> dict[str, list]:
         content = json.loads(file.read_text("utf-8-sig"))
     except ValueError as error:
         raise ValueError(f"{file} is no sound JSON: {error}. Fetch or export it anew.") from error
-    lists, keys = as_dict(content), ("images", "annotations", "categories")
+    lists = content if isinstance(content, dict) else {}
+    keys = ("images", "annotations", "categories")
     if missing := [key for key in keys if not isinstance(lists.get(key), list)]:
         raise ValueError(
             f"{file} is no COCO file of instances: it has no list of {' or '.join(missing)}. "
-            f'It should be {{"images": […], "annotations": […], "categories": […]}}.'
+            f'It should be {{"images": [{{…}}, …], "annotations": […], "categories": […]}}.'
         )
-    return content
+    for key in keys:
+        for row, entry in enumerate(lists[key]):
+            if not isinstance(entry, dict):
+                raise ValueError(
+                    f"{key}[{row}] of {file} is {reprlib.repr(entry)} and no object {{…}}: "
+                    f"mend the file, or export it anew"
+                )
+    return lists
 
 
-def coco_categories(file: Path, written: list) -> dict[int, str]:
+def coco_categories(file: Path, written: list[dict]) -> dict[int, str]:
     """Each category's id and name, in the order of the ids."""
-    categories = [(as_dict(entry).get("id"), as_dict(entry).get("name")) for entry in written]
+    categories = [(entry.get("id"), entry.get("name")) for entry in written]
     for row, (category, name) in enumerate(categories):
         if type(category) is not int or not isinstance(name, str):
             raise ValueError(
@@ -93,13 +93,13 @@ def coco_categories(file: Path, written: list) -> dict[int, str]:
 
 
 def coco_images(
-    folder: Path, file: str, content: dict[str, list], categories: dict[int, str]
+    folder: Path, file: str, content: dict[str, list[dict]], categories: dict[int, str]
 ) -> tuple[list[WrittenImage], list[Problem]]:
     """The images of the file in the order of their ids, and what belongs to none of them."""
     problems: list[Problem] = []
     entries: list[dict] = []
     for row, entry in enumerate(content["images"]):
-        if type(as_dict(entry).get("id")) is int and isinstance(entry.get("file_name"), str):
+        if type(entry.get("id")) is int and isinstance(entry.get("file_name"), str):
             entries.append(entry)
         else:
             cause = f"images[{row}] is {reprlib.repr(entry)}, without a whole id or a file_name"
@@ -107,8 +107,7 @@ def coco_images(
     times = Counter(entry["id"] for entry in entries)
     objects: dict[int, list[WrittenObject]] = {image: [] for image in times}
     for row, entry in enumerate(content["annotations"]):
-        written = coco_object(as_dict(entry), row, categories)
-        image = as_dict(entry).get("image_id")
+        written, image = coco_object(entry, row, categories), entry.get("image_id")
         if type(image) is int and image in objects:
             objects[image].append(written)
         else:
@@ -130,11 +129,6 @@ def coco_images(
             )
         )
     return images, problems
-
-
-def as_dict(value: Any) -> dict:
-    """The value if it is a dictionary, else an empty one."""
-    return value if isinstance(value, dict) else {}
 
 
 def coco_object(entry: dict, row: int, categories: dict[int, str]) -> WrittenObject:

@@ -61,18 +61,15 @@ class WrittenImage:
 class DetectionFolder(Dataset):
     """Images with their objects, by torchvision's convention; see `VocFolder` and `CocoFolder`.
 
-    `dataset[i]` is an image and its target; `dataset.target(i)` is the target alone, for which no
-    image is decoded. The image is a `tv_tensors.Image`, [3, H, W] uint8, upright and RGB (see
-    `read_image`). The target is a dictionary:
+    `dataset[i]` is an image and its target, `dataset.target(i)` the target alone. The image is a
+    `tv_tensors.Image`, [3, H, W] uint8, as `read_image` gives it. The target is a dictionary:
 
         boxes     [M, 4] float32 `tv_tensors.BoundingBoxes`: x1, y1, x2, y2 in pixels, within the
-                  image, x2 > x1 and y2 > y1
+                  image, x2 > x1 and y2 > y1; M may be 0
         labels    [M] int64, indices into `dataset.classes`
         image_id  int: the row in a VOC folder, COCO's own id
         iscrowd   [M] bool: the box holds a crowd (COCO)
         area      [M] float32 square pixels: of the outline (COCO) or of the box
-
-    An image without objects has M = 0. Nothing is resized, normalised or augmented.
 
     Problems are found when the folder is opened; those of the pixels only with verify=True, which
     decodes every image. Without it, `dataset[i]` of such an image raises `UnreadableImage`, and
@@ -82,8 +79,7 @@ class DetectionFolder(Dataset):
     - an object without a sound box or a known class is dropped. A box that sticks out of its image
       is clipped; up to one pixel is rounding, and no problem.
     - an image that cannot be read, or is not the one that its annotations describe, is dropped.
-    - an image that loses some objects keeps the others; one that loses all of them is dropped, for
-      all it could teach is that its objects are background.
+    - an image that loses all its objects is dropped: it could only teach that they are background.
 
     Attributes:
         classes: the names of the classes.
@@ -183,8 +179,7 @@ class DetectionFolder(Dataset):
         lines = [f"{count} problem{'s' if count > 1 else ''} in {self.title}:"]
         lines += [f"  {p.file}: {p.cause} → {p.action}" for p in self.problems[:LINES]]
         if count > LINES:
-            more = f'  … and {count - LINES} more; with on_problem="drop", `problems` has them all'
-            lines.append(more)
+            lines.append(f'  … and {count - LINES} more: all in `problems`, with on_problem="drop"')
         return "\n".join(lines)
 
 

@@ -12,28 +12,20 @@ EXTENSIONS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".bmp", ".tif", 
 
 
 class VocFolder(DetectionFolder):
-    """A folder as Pascal VOC lays it out; what it gives and checks is told at `DetectionFolder`.
-
-    It holds JPEGImages/, Annotations/ with an XML file for each image, and ImageSets/Main/ with
-    lists of the images' names without extension, one a line. ImageSets/ itself may hold the lists.
+    """A folder as Pascal VOC lays it out; items, problems and `verify` are as in `DetectionFolder`.
 
     Args:
-        root: the folder, e.g. "VOCdevkit/VOC2007".
-        split: which list, e.g. "train" for ImageSets/Main/train.txt.
+        root: the folder, e.g. "VOCdevkit/VOC2007". It holds JPEGImages/, Annotations/ with an XML
+            file for each image, and ImageSets/Main/, or ImageSets/ itself, with the splits.
+        split: a list of images' names without extension, one a line: "train" is train.txt.
         classes: their names, in the order of the labels. By default those found in this split,
             sorted; a second split needs the first one's, or its labels may mean other classes.
-        on_problem: "raise" or "drop".
+        on_problem: "raise" or "drop". A box with xmax ≤ xmin is a problem: by VOC's count it could
+            be a pixel wide, but it is a click without a drag.
         first_pixel: the number of an image's first pixel. VOC counts from 1 and includes the last
             pixel, so that a box goes from xmin − 1 to xmax; detectron2 reads it so, torchvision
             takes the numbers as they are, and so does first_pixel=0.
-        keep_difficult: whether objects marked as difficult are there; without them, their images
-            stay.
-        verify: decode every image on opening; otherwise only headers are read.
-
-    Raises:
-        ValueError: the folder or its split is not there or holds no image; or there are problems.
-            A box with xmax ≤ xmin is one: by VOC's count it could be a pixel wide, but it is a
-            click without a drag.
+        keep_difficult: whether objects marked as difficult are there; their images stay.
     """
 
     def __init__(
