@@ -14,11 +14,8 @@ STD = (0.229, 0.224, 0.225)
 def normalize(images: Tensor) -> Tensor:
     """Images as the backbone wants them: about zero on average, with deviation about one.
 
-    Args:
-        images: [..., 3, H, W], uint8 from 0 to 255, or floating point from 0 to 1.
-
-    Returns:
-        the same shape, float32; float64 stays
+    `images` are [..., 3, H, W], uint8 from 0 to 255, or floating point from 0 to 1. They become
+    float32; float64 stays.
     """
     if not images.is_floating_point():
         images = images.to(torch.float32) / 255
@@ -39,13 +36,10 @@ def to_annotations(objects: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
 def to_batch(items: Iterable[tuple[Tensor, dict]]) -> tuple[Tensor, Tensor]:
     """Images with their objects → images [B, 3, H, W], normalised, and annotations [B, M, 5].
 
-    Args:
-        items: (image, target) as data sets and scenes give them: image [3, h, w], uint8 or from
-            0 to 1, and {"boxes": [M, 4] in pixels, "labels": [M]}. Objects marked in "iscrowd"
-            are groups; they teach nothing and are left out.
-
-    Images of different sizes are filled up on the right and at the bottom with ImageNet's mean
-    colour, which is 0 after normalisation.
+    An item is what data sets and scenes give: image [3, h, w], uint8 or from 0 to 1, and {"boxes":
+    [M, 4] in pixels, "labels": [M]}. Objects marked in "iscrowd" are groups; they teach nothing and
+    are left out. Images of different sizes are filled up on the right and at the bottom with
+    ImageNet's mean colour, which is 0 after normalisation.
     """
     images, targets = zip(*items, strict=True)
     height, width = (max(image.shape[side] for image in images) for side in (-2, -1))

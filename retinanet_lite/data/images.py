@@ -21,20 +21,12 @@ class UnreadableImage(ValueError):
 
 
 def read_image(path: str | os.PathLike) -> tv_tensors.Image:
-    """The image in a file as one sees it: turned upright as its EXIF orientation says, in RGB.
+    """The image in a file, [3, H, W] uint8: in RGB, turned upright as its EXIF orientation says.
 
-    - Grey, palette, black-and-white and CMYK images become RGB.
+    - Grey, palette and CMYK images become RGB; of several frames or pages, the first is taken.
     - Transparency is dropped and the colours beneath it stay, as in torchvision's data sets,
-      detectron2 and OpenCV: weights then see the same picture here and there, and no background
-      has to be made up.
+      detectron2 and OpenCV: weights then see the same picture here and there.
     - 16 bits become 8 by their upper half, so that 65535 becomes 255; torchvision and Pillow do so.
-    - Of several frames or pages, the first is taken.
-
-    Args:
-        path: of a file in any format that Pillow reads.
-
-    Returns:
-        [3, H, W] uint8
 
     Raises:
         UnreadableImage: a ValueError that names the file, the cause and how to mend it. The file is
@@ -54,11 +46,7 @@ def read_image(path: str | os.PathLike) -> tv_tensors.Image:
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
     """Height and width in pixels of what `read_image` gives, from the file's header alone.
 
-    A file can have a sound header and broken pixels: only `read_image` finds that. An orientation
-    that a PNG keeps behind its pixels is not seen either.
-
-    Raises:
-        UnreadableImage: as `read_image`.
+    Broken pixels are not found, nor is an orientation that a PNG keeps behind its pixels.
     """
     try:
         with Image.open(path) as image:
@@ -99,13 +87,12 @@ def readable(dataset: Dataset, rows: Iterable[int]) -> Iterator[tuple[Tensor, di
 def unreadable(path: str | os.PathLike, error: Exception, mend: str = "") -> UnreadableImage:
     """The error to raise for what went wrong in reading a file."""
     mend = mend or "Fetch it anew, or save it as 8-bit JPEG or PNG."
+    cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, FileNotFoundError):
         cause, mend = "there is no such file", "Check its folder and its spelling, capitals too."
     elif isinstance(error, UnidentifiedImageError):
         empty = Path(path).stat().st_size == 0
         cause = "the file is empty (0 bytes)" if empty else "it is no image that Pillow knows"
-    else:
-        cause = getattr(error, "strerror", None) or str(error) or type(error).__name__
     wrong = UnreadableImage(f"{path} cannot be read: {cause}. {mend}")
     wrong.cause = cause
     return wrong

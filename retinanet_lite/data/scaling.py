@@ -15,11 +15,7 @@ NOTHING = {"boxes": torch.empty(0, 4), "labels": torch.empty(0, dtype=torch.int6
 
 
 def scaled(image: Tensor, target: dict, scaling: v2.Transform | None) -> Item:
-    """An image and its objects as the network sees them, but for the normalisation.
-
-    Raises:
-        ValueError: for what is no image [3, H, W], or too small a one.
-    """
+    """An image and its objects as the network sees them, but for the normalisation."""
     small = as_tv_tensors(image, target)
     if scaling:
         small = scaling(*small)

@@ -13,17 +13,14 @@ THREE = ("disc", "triangle", "star")
 
 @dataclass(eq=False)
 class ShapesDataset(Dataset):
-    """Drawn scenes as a data set, the same on every machine.
+    """Drawn scenes as a data set: item i is `random_scene(first_seed + i)`, in torchvision's form.
+
+    An item is image [3, H, W] uint8 and {"boxes": [M, 4] x1, y1, x2, y2 in pixels, "labels": [M]
+    int64, "image_id": int}. Data sets whose seeds do not meet share no image.
 
     Args:
         length: number of images.
-        height, width: of the images in pixels.
-        first_seed: image i is `random_scene(first_seed + i)`. Data sets whose seeds do not meet
-            share no image.
-        classes, num_objects, smallest, largest: as in `random_scene`.
-
-    An item is (image, target) in torchvision's form: image [3, H, W] uint8 and
-    {"boxes": [M, 4] x1, y1, x2, y2 in pixels, "labels": [M] int64, "image_id": int}.
+        height, width, classes, num_objects, smallest, largest: as in `random_scene`.
     """
 
     length: int
@@ -50,10 +47,9 @@ class ShapesDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         if not 0 <= index < self.length:
             raise IndexError(f"the data set has {self.length} images; got index {index}")
-        seed, size = self.first_seed + index, (self.height, self.width)
-        scene = random_scene(
-            seed, *size, self.num_objects, self.smallest, self.largest, self.classes
-        )
+        size = (self.height, self.width)
+        objects = (self.num_objects, self.smallest, self.largest, self.classes)
+        scene = random_scene(self.first_seed + index, *size, *objects)
         boxes = tv_tensors.BoundingBoxes(scene.boxes, format="XYXY", canvas_size=size)
         target = {"boxes": boxes, "labels": scene.labels, "image_id": index}
         return tv_tensors.Image(scene.image), target
@@ -63,9 +59,7 @@ def training_scenes(
     size: tuple[int, int] = (128, 128), classes: tuple[str, ...] = THREE, length: int = 100_000
 ) -> ShapesDataset:
     """The scenes to learn from: `size` is height and width in pixels; seeds from a million on."""
-    return ShapesDataset(
-        length, *size, first_seed=1_000_000, classes=classes, num_objects=usual_number(size)
-    )
+    return ShapesDataset(length, *size, 1_000_000, classes, num_objects=usual_number(size))
 
 
 def test_scenes(

@@ -1,7 +1,4 @@
-"""Transforms: what happens to an image and its boxes before they are in a batch.
-
-Everything here is torchvision's `transforms.v2`, which moves the boxes along with the pixels.
-"""
+"""What happens to images before they are in a batch; `transforms.v2` moves their boxes along."""
 
 import torch
 from torch import Tensor
@@ -69,11 +66,7 @@ def augment(
 
 
 def as_tv_tensors(image: Tensor, target: dict) -> tuple[Tensor, dict]:
-    """An item in the types by which `transforms.v2` knows pixels from boxes; crowds left out.
-
-    Raises:
-        ValueError: if the image is not a tensor [3, H, W].
-    """
+    """An item in the types by which `transforms.v2` knows pixels from boxes; crowds left out."""
     if not isinstance(image, Tensor) or image.dim() != 3 or image.shape[0] != 3:
         got = list(image.shape) if isinstance(image, Tensor) else type(image).__name__
         raise ValueError(
