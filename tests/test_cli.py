@@ -148,7 +148,7 @@ def test_help_of_a_command_tells_every_argument_and_default(command, capsys, mon
         if isinstance(a, argparse._SubParsersAction)
     ]  # fmt: skip
     for action in choices[command]._actions:
-        assert all(option in text for option in action.option_strings)
+        assert all(option in text for option in action.option_strings) and action.help
         if action.default not in (None, False, argparse.SUPPRESS) and action.nargs != "*":
             assert f"(default: {action.default})" in text, action.dest
 

@@ -1,7 +1,9 @@
 """`retinanet-lite train`."""
 
 import argparse
+import inspect
 import os
+import re
 from dataclasses import fields
 from pathlib import Path
 
@@ -30,20 +32,6 @@ from .options import (
     open_folder,
 )
 
-RECIPE_HELP = {
-    "steps": "optimizer steps in all",
-    "batch_size": "images of a step, over all processes",
-    "optimizer": "adamw or sgd",
-    "learning_rate": "the highest",
-    "warmup": "part of the steps in which the learning rate rises",
-    "weight_decay": "of the convolutions' weights",
-    "clip": "largest norm of the gradient",
-    "autocast": "compute in bfloat16; for GPUs",
-    "evaluate_every": "steps between two measurements",
-    "save_every": "steps between two checkpoints",
-    "seed": "of the weights, the order of the images and their augmentation",
-}
-
 
 def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--out", type=Path, default="runs/train", help="folder of the training")
@@ -64,12 +52,19 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     frozen = "default: with --imagenet, or as in --start"
     network.add_argument("--freeze-bn", action=argparse.BooleanOptionalAction, help=frozen)
     add_size(network)
-    recipe = sub.add_argument_group("recipe")
+    recipe, texts = sub.add_argument_group("recipe"), argument_texts(Recipe.__doc__)
     for field in fields(Recipe):
         kind = {"action": "store_true"} if field.type is bool else {"type": field.type}
-        name, text = f"--{field.name.replace('_', '-')}", RECIPE_HELP[field.name]
+        name, text = f"--{field.name.replace('_', '-')}", texts.get(field.name)
         recipe.add_argument(name, default=field.default, help=text, **kind)
     add_running(sub).add_argument("--workers", type=int, default=0, help="that load images")
+
+
+def argument_texts(docstring: str) -> dict[str, str]:
+    """What a docstring says of each argument, in lines "name: text" below "Args:"."""
+    _, _, arguments = inspect.cleandoc(docstring).partition("Args:\n")
+    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", arguments, re.MULTILINE)
+    return {name: " ".join(text.split()).rstrip(".") for name, text in entries}
 
 
 def run(options: argparse.Namespace) -> None:

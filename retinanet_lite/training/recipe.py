@@ -9,20 +9,22 @@ import torch.nn as nn
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train.
+    """How to train. `retinanet-lite train --help` shows these lines, too.
 
     Args:
         steps: optimizer steps in all.
         batch_size: images of a step, over all processes.
         optimizer: "adamw", or "sgd" with momentum 0.9.
-        learning_rate: the highest. It rises in a line over `warmup` (a part of the steps), then
-            falls to 0 along a cosine. A larger batch allows a higher rate.
+        learning_rate: the highest, from which it falls to 0 along a cosine. A larger batch allows
+            a higher rate.
+        warmup: part of the steps in which the learning rate first rises in a line.
         weight_decay: of the convolutions' weights; biases and batch norm have none.
         clip: the gradient's norm is cut down to this.
         autocast: compute in bfloat16 where that is safe; faster on GPUs, slower on most CPUs.
-        evaluate_every, save_every: steps between two evaluations, and two checkpoints. The last
-            step always has both.
-        seed: of the order of the images and their augmentation.
+        evaluate_every: steps between two evaluations; the last step has one, too.
+        save_every: steps between two checkpoints; the last step has one, too.
+        seed: of the order of the images and their augmentation; with `retinanet-lite train`, of
+            the first weights, too.
     """
 
     steps: int = 1000
