@@ -152,13 +152,12 @@ def random_scene(
     largest: float | None = None,
     classes: tuple[str, ...] = CLASSES,
 ) -> Scene:
-    """A scene of its own for every seed from 0 on, the same on every machine.
+    """A scene of height × width pixels: its own for every seed from 0 on, the same everywhere.
 
     Args:
-        height, width: of the image in pixels.
         num_objects: least and most objects; fewer where there is no more room.
-        smallest, largest: longer side of an object in pixels; `largest` is by default 0.6 of the
-            image's shorter side.
+        smallest, largest: longer side of an object in pixels; at most 0.6 of the image's shorter
+            side by default.
         classes: the names to draw from, out of `CLASSES`; labels are indices into this argument.
     """
     if not classes or not set(classes) <= set(CLASSES):

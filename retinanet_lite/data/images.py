@@ -15,7 +15,7 @@ from torchvision.transforms.v2 import functional
 
 
 class UnreadableImage(ValueError):
-    """An image file that cannot be read or used. `cause` says why, in a few words."""
+    """An image file that cannot be read or used, and how to mend it. `cause` is why, in short."""
 
     cause = ""
 
@@ -29,8 +29,8 @@ def read_image(path: str | os.PathLike) -> tv_tensors.Image:
     - 16 bits become 8 by their upper half, so that 65535 becomes 255; torchvision and Pillow do so.
 
     Raises:
-        UnreadableImage: a ValueError that names the file, the cause and how to mend it. The file is
-            missing, truncated or no image; or its values have no known scale, as in floating point.
+        UnreadableImage: the file is missing, truncated or no image; or its values have no known
+            scale, as in floating point.
     """
     try:
         with Image.open(path) as image:

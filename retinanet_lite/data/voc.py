@@ -92,9 +92,8 @@ def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:
     except (ElementTree.ParseError, LookupError, OSError, ValueError) as error:
         fault = f"it is no sound XML: {error}"
     # the list's name goes first: many a folder's <filename> is from before its files were renamed
-    filename = tree.findtext("filename", "").strip()
-    names = [stem + extension for extension in (Path(filename).suffix, *EXTENSIONS) if extension]
-    names += [Path(filename).name] if filename else []
+    written = Path(tree.findtext("filename", "").strip())
+    names = [stem + ending for ending in (written.suffix or ".jpg", *EXTENSIONS)] + [written.name]
     name = next((name for name in names if (root / "JPEGImages" / name).is_file()), names[0])
     return WrittenImage(
         name=f"JPEGImages/{name}",
