@@ -37,8 +37,8 @@ def run(options: argparse.Namespace) -> None:
     """
     detector = open_detector(options.detector, options.plain)
     detector.model.to(options.device)
-    paths, broken = find_images(options.images, options.out), []
-    images = read_images(paths, detector, broken)
+    paths = find_images(options.images, options.out)
+    images = read_images(paths, detector)
     if not paths:
         images = [(Path("scene.png"), walkthrough_scene().image)]
     # two readers of the same images: they are never more than a batch apart
@@ -60,21 +60,19 @@ def run(options: argparse.Namespace) -> None:
         print(f"{path}: {', '.join(captions) or 'nothing'}")
     (options.out / "detections.json").write_text(json.dumps(results, indent=2) + "\n")
     print(f"pictures and detections.json are in {options.out}")
-    if broken:
-        raise ValueError(f"{len(broken)} of {len(paths)} images could not be looked at")
+    broken = len(paths) - len(results)
+    if broken > 0:
+        raise ValueError(f"{broken} of {len(paths)} images could not be looked at")
 
 
-def read_images(
-    paths: list[Path], detector: Detector, broken: list[Path]
-) -> Iterator[tuple[Path, Tensor]]:
-    """Each image with its path. Those that the detector can't look at are told and listed."""
+def read_images(paths: list[Path], detector: Detector) -> Iterator[tuple[Path, Tensor]]:
+    """Each image with its path. Those that the detector can't look at are told and left out."""
     for path in paths:
         try:
             image = read_image(path)
             scaled(image, NOTHING, detector.scaling)
         except ValueError as error:
             print(f"{path}: {error}", file=sys.stderr)
-            broken.append(path)
         else:
             yield path, image
 

@@ -42,8 +42,7 @@ class CocoFolder(DetectionFolder):
         categories = coco_categories(file, content["categories"])
         ids = {name: category for category, name in categories.items()}
         classes = list(ids) if classes is None else classes
-        unknown = [name for name in classes if name not in ids]
-        if unknown:
+        if unknown := [name for name in classes if name not in ids]:
             raise ValueError(f"{file} has no category {unknown[0]!r}; it has {', '.join(ids)}")
         self.category_ids = tuple(ids[name] for name in classes)
         written, problems = coco_images(images, file.name, content, categories)

@@ -22,9 +22,8 @@ class VocFolder(DetectionFolder):
             sorted; a second split needs the first one's, or its labels may mean other classes.
         on_problem: "raise" or "drop". A box with xmax ≤ xmin is a problem: by VOC's count it could
             be a pixel wide, but it is a click without a drag.
-        first_pixel: the number of an image's first pixel. VOC counts from 1 and includes the last
-            pixel, so that a box goes from xmin − 1 to xmax; detectron2 reads it so, torchvision
-            takes the numbers as they are, and so does first_pixel=0.
+        first_pixel: VOC counts an image's pixels from 1 and includes a box's last, so that it goes
+            from xmin − 1 to xmax, as in detectron2. 0 takes the numbers as torchvision does.
         keep_difficult: whether objects marked as difficult are there; their images stay.
     """
 
@@ -59,8 +58,7 @@ class VocFolder(DetectionFolder):
 
 def voc_listing(root: Path, split: str) -> Path:
     """The file that lists the images of a split."""
-    missing = [name for name in ("JPEGImages", "Annotations") if not (root / name).is_dir()]
-    if missing:
+    if missing := [name for name in ("JPEGImages", "Annotations") if not (root / name).is_dir()]:
         raise ValueError(
             f"{root} is no VOC folder: it has no {' and no '.join(missing)}. root is the folder "
             f"that holds JPEGImages, Annotations and ImageSets, e.g. VOCdevkit/VOC2007."
