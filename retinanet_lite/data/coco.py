@@ -5,7 +5,7 @@ import os
 import reprlib
 from collections import Counter
 from collections.abc import Sequence
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 
 from .folder import DetectionFolder, Problem, WrittenImage, WrittenObject, as_number
@@ -95,39 +95,31 @@ def coco_images(
     folder: Path, file: str, content: dict[str, list[dict]], categories: dict[int, str]
 ) -> tuple[list[WrittenImage], list[Problem]]:
     """The images of the file in the order of their ids, and what belongs to none of them."""
+    images: list[WrittenImage] = []
+    objects: dict[int, list[WrittenObject]] = {}  # of each image's id
     problems: list[Problem] = []
-    entries: list[dict] = []
     for row, entry in enumerate(content["images"]):
-        if type(entry.get("id")) is int and isinstance(entry.get("file_name"), str):
-            entries.append(entry)
+        image_id, name = entry.get("id"), entry.get("file_name")
+        if type(image_id) is int and isinstance(name, str):
+            size = as_number(entry.get("height")), as_number(entry.get("width"))
+            mine = objects.setdefault(image_id, [])
+            images.append(WrittenImage(name, folder / name, size, file, mine, image_id))
         else:
             cause = f"images[{row}] is {reprlib.repr(entry)}, without a whole id or a file_name"
             problems.append(Problem(file, cause, "image dropped"))
-    times = Counter(entry["id"] for entry in entries)
-    objects: dict[int, list[WrittenObject]] = {image: [] for image in times}
     for row, entry in enumerate(content["annotations"]):
-        written, image = coco_object(entry, row, categories), entry.get("image_id")
-        if type(image) is int and image in objects:
-            objects[image].append(written)
+        written, image_id = coco_object(entry, row, categories), entry.get("image_id")
+        if type(image_id) is int and image_id in objects:
+            objects[image_id].append(written)
         else:
-            cause = f"{written.where}: no image has its image_id {reprlib.repr(image)}"
+            cause = f"{written.where}: no image has its image_id {reprlib.repr(image_id)}"
             problems.append(Problem(file, cause, "object dropped"))
-    images = []
-    for entry in sorted(entries, key=itemgetter("id")):
-        image, name, count = entry["id"], entry["file_name"], times[entry["id"]]
-        images.append(
-            WrittenImage(
-                name=name,
-                path=folder / name,
-                image_id=image,
-                size=(as_number(entry.get("height")), as_number(entry.get("width"))),
-                source=file,
-                objects=objects[image],
-                # nobody can say which of them the annotations are about
-                fault=f"{count} images have the id {image}: {name}" if count > 1 else "",
-            )
-        )
-    return images, problems
+    times = Counter(image.image_id for image in images)
+    for image in images:
+        count = times[image.image_id]
+        if count > 1:  # nobody can say which of them the annotations are about
+            image.fault = f"{count} images have the id {image.image_id}: {image.name}"
+    return sorted(images, key=attrgetter("image_id")), problems
 
 
 def coco_object(entry: dict, row: int, categories: dict[int, str]) -> WrittenObject:

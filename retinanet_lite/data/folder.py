@@ -45,7 +45,7 @@ class WrittenObject:
     fault: str = ""  # why its class is unknown
 
 
-@dataclass(frozen=True)
+@dataclass
 class WrittenImage:
     """An image as it is written down, sound or not."""
 
@@ -119,19 +119,17 @@ class DetectionFolder(Dataset):
         for image, (size, fault) in zip(images, sizes, strict=True):
             # the objects of an image that is dropped are checked as well: all is told at once
             kept, problems = sound_objects(image, size, labels, first_pixel)
-            self.problems += problems
             if image.objects and not (kept or fault or image.fault):
                 fault = f"none of its objects is sound ({len(image.objects)} written)"
             faults = [(image.source, image.fault), (image.name, fault)]
             dropped = [Problem(file, cause, "image dropped") for file, cause in faults if cause]
-            self.problems += dropped
-            if dropped:
-                continue
-            self._ids.append(len(self.names) if image.image_id is None else image.image_id)
-            self.names.append(str(image.path))
-            self._sizes.append(size)
-            rows += kept
-            self._ends.append(len(rows))
+            self.problems += problems + dropped
+            if not dropped:
+                self._ids.append(len(self.names) if image.image_id is None else image.image_id)
+                self.names.append(str(image.path))
+                self._sizes.append(size)
+                rows += kept
+                self._ends.append(len(rows))
         # [objects, 7]: x1, y1, x2, y2, label, area, iscrowd
         self._objects = torch.tensor(rows, dtype=torch.float64).reshape(-1, 7)
         if self.problems and on_problem == "raise":

@@ -92,15 +92,11 @@ def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:
     # the list's name goes first: many a folder's <filename> is from before its files were renamed
     written = Path(tree.findtext("filename", "").strip())
     names = [stem + ending for ending in (written.suffix or ".jpg", *EXTENSIONS)] + [written.name]
-    name = next((name for name in names if (root / "JPEGImages" / name).is_file()), names[0])
-    return WrittenImage(
-        name=f"JPEGImages/{name}",
-        path=root / "JPEGImages" / name,
-        size=(as_number(tree.findtext("size/height")), as_number(tree.findtext("size/width"))),
-        source=source,
-        objects=list(voc_objects(tree, keep_difficult)),
-        fault=fault,
-    )
+    files = [f"JPEGImages/{name}" for name in names]
+    file = next((file for file in files if (root / file).is_file()), files[0])
+    size = as_number(tree.findtext("size/height")), as_number(tree.findtext("size/width"))
+    objects = list(voc_objects(tree, keep_difficult))
+    return WrittenImage(file, root / file, size, source, objects, fault=fault)
 
 
 def voc_objects(tree: ElementTree.Element, keep_difficult: bool) -> Iterator[WrittenObject]:
