@@ -25,10 +25,7 @@ def normalize(images: Tensor) -> Tensor:
 
 
 def to_annotations(objects: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """Boxes [M_i, 4] and labels [M_i] of each image → annotations [B, M, 5].
-
-    M is the most objects that an image has; the others are filled up with rows of −1.
-    """
+    """Boxes [M_i, 4] and labels [M_i] of each image → annotations [B, M, 5], filled up with −1."""
     rows = [torch.cat([boxes, labels[:, None].to(boxes)], dim=1) for boxes, labels in objects]
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1.0)
 

@@ -79,7 +79,8 @@ class DetectionFolder(Dataset):
     - an object without a sound box or a known class is dropped. A box that sticks out of its image
       is clipped; up to one pixel is rounding, and no problem.
     - an image that cannot be read, or is not the one that its annotations describe, is dropped.
-    - an image that loses all its objects is dropped: it could only teach that they are background.
+    - an image that loses some objects stays; one that loses all is dropped, for all it could teach
+      is that they are background.
 
     Attributes:
         classes: the names of the classes.
