@@ -60,8 +60,10 @@ def add_size(group: argparse._ActionsContainer) -> None:
 
 def add_running(parser: ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("running")
-    group.add_argument("--device", type=device, default=best_device(), help="cpu, cuda, mps or xpu")
-    group.add_argument("--plain", action="store_true", help="the plain parts, not the quick ones")
+    devices = "cpu, cuda, mps, xpu: what PyTorch has"
+    group.add_argument("--device", type=device, default=best_device(), help=devices)
+    plain = "the network's plain parts, not the quick ones"
+    group.add_argument("--plain", action="store_true", help=plain)
     return group
 
 
