@@ -22,16 +22,6 @@ from .torchvision_retinanet import (
 
 SHAPES = Path(__file__).with_name("shapes.pt")  # a small detector of the twenty drawn shapes
 
-__all__ = [
-    "SHAPES",
-    "coco_categories",
-    "from_pytorch_retinanet",
-    "from_torchvision",
-    "keep_classes",
-    "load_coco",
-    "pytorch_retinanet",
-    "replace_classes",
-    "to_torchvision",
-    "torchvision_v1",
-    "torchvision_v2",
-]
+__all__ = ["SHAPES", "coco_categories", "keep_classes", "load_coco", "replace_classes"]
+__all__ += ["from_pytorch_retinanet", "pytorch_retinanet"]
+__all__ += ["from_torchvision", "to_torchvision", "torchvision_v1", "torchvision_v2"]

@@ -18,12 +18,8 @@ BLOCKS = {"BasicBlock": BasicBlock, "Bottleneck": Bottleneck}
 
 
 def architecture(model: RetinaNet) -> dict:
-    """What `build` needs to make a model like this one, as plain numbers and names.
-
-    Raises:
-        ValueError: for what `for_inference` gave, whose batch norm is folded away.
-    """
-    if not model.backbone.batch_norms():
+    """What `build` needs to make a model like this one, as plain numbers and names."""
+    if not model.backbone.batch_norms():  # they are folded away
         raise ValueError(
             "a copy for inference can't be saved: save the model that for_inference() was given"
         )

@@ -13,13 +13,8 @@ from ..model.retinanet import RetinaNet, initialize_classes
 def replace_classes(model: RetinaNet, num_classes: int, prior: float = 0.01) -> RetinaNet:
     """A copy of a model that is to learn other classes, from all that it knows but its old ones.
 
-    Only the output of the classification head is new. It starts as in a new model: every class
-    has the probability `prior` at every anchor.
-
-    Args:
-        model: a trained one; it stays as it is.
-        num_classes: K, the new classes.
-        prior: π.
+    Only the output of the classification head is new: as in a new model, each of the `num_classes`
+    has the probability `prior` at every anchor. The given model stays as it is.
     """
     if num_classes < 1:
         raise ValueError(f"num_classes must be 1 or more, without background; got {num_classes}")
@@ -29,18 +24,12 @@ def replace_classes(model: RetinaNet, num_classes: int, prior: float = 0.01) -> 
 
 
 def keep_classes(model: RetinaNet, labels: Sequence[int] | Tensor) -> RetinaNet:
-    """A copy of a model that knows only some of its classes.
+    """A copy of a model that knows only the classes of these labels; the first becomes label 0.
 
-    Args:
-        model: a trained one; it stays as it is.
-        labels: of the classes to keep; the first becomes label 0.
-
-    Raises:
-        ValueError: a label is not one of the model's, or there twice.
+    ValueError for a label that is not one of the model's, or there twice.
     """
     labels = labels.tolist() if isinstance(labels, Tensor) else list(labels)
-    known = range(model.num_classes)
-    if not labels or len(set(labels)) < len(labels) or not set(labels) <= set(known):
+    if not labels or len(set(labels)) < len(labels) or set(labels) - set(range(model.num_classes)):
         raise ValueError(
             f"labels are some of 0 to {model.num_classes - 1}, each once; got {labels}"
         )

@@ -19,32 +19,25 @@ Names = Mapping[str, str]  # how our name of a parameter begins → how theirs d
 
 
 def read_state(source: Source, new_name: Callable[[str], str] = str) -> State:
-    """The parameters in a file, or in what `torch.load` gave: new name → tensor.
+    """The parameters in a file, or in what `torch.load` gave, by their new names.
 
-    A state dict within a checkpoint ("model", "state_dict") is found, and the "module." before
-    each name that training on several GPUs leaves is taken off.
-
-    Raises:
-        ValueError: the file is missing, damaged, a pickled module or of another kind.
+    A state dict within a checkpoint is found, and the "module." before each name that training on
+    several GPUs leaves is taken off.
     """
     if isinstance(source, str | os.PathLike):
         source = read_file(source)
     for name in ("model", "state_dict", "model_state_dict"):
         if isinstance(source, Mapping) and isinstance(source.get(name), Mapping):
             source = source[name]
-    got = ""
-    if not isinstance(source, Mapping):
-        got = f"a {type(source).__name__}"
-    elif not source:
-        got = "an empty one"
-    elif other := [str(key) for key, value in source.items() if not is_dense(value)]:
-        got = f"other values under {listed(other)}"
-    if got:
+    items = source.items() if isinstance(source, Mapping) else ()
+    other = [str(key) for key, value in items if not is_dense(value)]
+    if other or not items:
+        got = f"other values under {listed(other)}" if other else f"a {type(source).__name__}"
         raise ValueError(
-            f"a checkpoint is a state dict, names with dense tensors; got {got}. Give the part "
-            f"that holds the parameters; of a model, model.state_dict()."
+            f"a checkpoint is a state dict, names with dense tensors, and not empty; got {got}. "
+            f"Give the part that holds the parameters; of a model, model.state_dict()."
         )
-    names = [new_name(str(key).removeprefix("module.")) for key in source]
+    names = [new_name(str(key).removeprefix("module.")) for key, _ in items]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"the checkpoint has two parameters each for {listed(twice)}")
     return dict(zip(names, source.values(), strict=True))
@@ -66,11 +59,9 @@ def their_name(key: str, names: Names) -> str:
 
 
 def read_network(state: State, names: Names, kind: str, num_classes: int | None) -> dict:
-    """The arguments of `RetinaNet` that the shapes of a state dict tell.
+    """The arguments of `RetinaNet` that the shapes of a state dict of this kind tell.
 
-    Args:
-        names, kind: theirs, and whose they are.
-        num_classes: how many classes there must be; None for any number.
+    Where `num_classes` is given, it must have so many.
     """
 
     def shape(module: str) -> list[int]:
@@ -84,14 +75,13 @@ def read_network(state: State, names: Names, kind: str, num_classes: int | None)
             )
         return found
 
-    shape("backbone.layer1.0.conv1")
+    kernel = shape("backbone.layer1.0.conv1")[3]
     features, c5 = shape("fpn.lateral5")[:2]
     stages = [their_name(f"backbone.layer{i}.", names) for i in (1, 2, 3, 4)]
-    blocks = [key.removesuffix("conv1.weight") for key in state if key.endswith(".conv1.weight")]
+    blocks = [key for key in state if key.endswith(".conv1.weight")]
     anchors = max(1, shape("regression_model.output")[0] // 4)
-    basic = their_name("backbone.layer1.0.conv3.weight", names) not in state
     network = {
-        "block": BasicBlock if basic else Bottleneck,
+        "block": BasicBlock if kernel == 3 else Bottleneck,
         "layers": [max(1, sum(block.startswith(stage) for block in blocks)) for stage in stages],
         "feature_size": features,
         "num_classes": max(1, shape("classification_model.output")[0] // anchors),
@@ -102,20 +92,13 @@ def read_network(state: State, names: Names, kind: str, num_classes: int | None)
             f"it is; then replace_classes(model, {num_classes}) gives it new ones, and "
             f"keep_classes(model, …) keeps some of its own."
         )
-    p6 = shape("fpn.p6")[1]
     if features != c5:  # else P5 and C5 have as many channels, and the source's kind decides
-        network["p6_from"] = "P5" if p6 == features else "C5"
+        network["p6_from"] = "P5" if shape("fpn.p6")[1] == features else "C5"
     return network
 
 
-def make_detector(
-    state: State, names: Names, kind: str, arguments: dict, changes: dict
-) -> RetinaNet:
-    """A `RetinaNet` of these arguments, but for changes that are not None, with their parameters.
-
-    Raises:
-        ValueError: names or shapes do not fit.
-    """
+def make_detector(state: State, names: Names, arguments: dict, changes: dict) -> RetinaNet:
+    """A `RetinaNet` of these arguments, but for changes that are not None, with its parameters."""
     changes = {name: value for name, value in changes.items() if value is not None}
     model = RetinaNet(**{"freeze_bn": True, **arguments, **changes})
     theirs = {their_name(key, names): value for key, value in model.state_dict().items()}
@@ -129,8 +112,8 @@ def make_detector(
         if wanted.get(key) != found.get(key)
     ]:
         raise ValueError(
-            f"the checkpoint does not fit {kind}: {listed(wrong)}. If it has other anchors, give "
-            f"those that it was trained with: anchors=Anchors(...)."
+            f"the checkpoint does not fit: {listed(wrong)}. If it has other anchors, give those "
+            f"that it was trained with: anchors=Anchors(...)."
         )
     model.load_state_dict({key: state[their_name(key, names)] for key in model.state_dict()})
     return model.eval()

@@ -6,7 +6,6 @@ from ..model.losses import FocalLoss
 from ..model.retinanet import RetinaNet
 from .parameters import HEADS, Source, make_detector, read_network, read_state
 
-KIND = "pytorch-retinanet"
 NAMES = {
     "backbone.": "",
     **{f"fpn.lateral{level}": f"fpn.P{level}_1" for level in (3, 4, 5)},
@@ -31,21 +30,17 @@ def from_pytorch_retinanet(source: Source, num_classes: int | None = None, **cha
     """The detector of the original's parameters, with its results wherever it is right.
 
     Its faults are not repeated: images of a batch are not mixed, images of any size work, a box is
-    cut off on every side, detections come best first. In its loss, probabilities are held between
-    0.0001 and 0.9999, which cuts off gradients; ours are not.
+    cut off on every side, detections come best first, and no probability is held between 0.0001
+    and 0.9999 in the loss, which cuts off gradients.
 
     Args:
-        source: a state dict of the public `pytorch-retinanet`, or a file of one; of any depth.
-        num_classes: how many classes the source must have; None for any number.
-        changes: arguments of `RetinaNet` in place of the original's, such as `anchors`.
-
-    Returns:
-        the model, in eval mode, on the CPU
+        source: a state dict of the original, of any depth, or a file of one.
+        num_classes, changes: as in `from_torchvision`; so is the state of the model.
 
     Raises:
-        ValueError: the file can't be read, or its names, shapes or classes do not fit. A whole
-            pickled model, as the original saves it, is not loaded: it could run anything.
+        ValueError: as `from_torchvision`; also for a whole pickled model, as the original saves it:
+            loading that could run anything.
     """
     state = read_state(source)
-    network = read_network(state, NAMES, KIND, num_classes)
-    return make_detector(state, NAMES, KIND, network | pytorch_retinanet(), changes)
+    network = read_network(state, NAMES, "pytorch-retinanet", num_classes)
+    return make_detector(state, NAMES, network | pytorch_retinanet(), changes)

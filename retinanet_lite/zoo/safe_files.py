@@ -21,14 +21,11 @@ def write_atomically(path: str | os.PathLike, content: dict) -> None:
 
 
 def read_file(path: str | os.PathLike) -> object:
-    """What is in a file; nothing in it is run.
-
-    Beside tensors it may hold an `argparse.Namespace`, which is no more than values by name:
-    torchvision's own training keeps its options so.
-    """
+    """What is in a file; nothing in it is run."""
     if not Path(path).is_file():
         raise ValueError(f"there is no file {path}")
     try:
+        # no more than values by name: torchvision's own training keeps its options so
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # files fail in a dozen ways, each with a page of advice

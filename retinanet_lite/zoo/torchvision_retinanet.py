@@ -16,7 +16,6 @@ from ..model.retinanet import RetinaNet
 from .detector_file import architecture
 from .parameters import HEADS, Source, make_detector, read_network, read_state, their_name
 
-KIND = "torchvision's RetinaNet"
 NAMES = {
     "backbone": "backbone.body",
     **{f"fpn.lateral{i + 3}": f"backbone.fpn.inner_blocks.{i}.0" for i in range(3)},
@@ -29,8 +28,7 @@ NAMES = {
 }
 NORM = "head.classification_head.conv.0.1.weight"  # v2 has it
 COUNTER = "backbone.body.bn1.num_batches_tracked"  # frozen batch norm does without
-# torchvision's published detectors
-COCO = {
+COCO = {  # torchvision's published detectors
     "coco": get_weight("RetinaNet_ResNet50_FPN_Weights.COCO_V1"),
     "coco_v2": get_weight("RetinaNet_ResNet50_FPN_V2_Weights.COCO_V1"),
 }
@@ -64,30 +62,25 @@ VERSIONS = {"v1": torchvision_v1, "v2": torchvision_v2}
 def from_torchvision(
     source: Source, num_classes: int | None = None, version: str | None = None, **changes
 ) -> RetinaNet:
-    """The detector of a torchvision RetinaNet's parameters, with torchvision's results.
+    """The detector of a torchvision RetinaNet's parameters, with torchvision's results and labels.
 
     The network is read from the parameters: any depth of ResNet, any number of classes and
-    channels, P6 from C5 or P5, heads with GroupNorm (v2) or without (v1), also in the names of
-    torchvision's older layouts. Labels are those of the source; COCO's 91 are told by
-    `coco_categories`. Batch norm is frozen; `freeze_bn=False` lets it learn.
+    channels, v1 or v2, also in the names of torchvision's older layouts. It comes in eval mode, on
+    the CPU, with frozen batch norm; `freeze_bn=False` lets it learn.
 
     Args:
         source: a state dict, a checkpoint with one under "model", or a file of either.
-        num_classes: how many classes the source must have; None for any number.
-        version: "v1" or "v2", which the source must be; None for either.
+        num_classes, version: those that the source must have, such as 91 and "v1"; None for any.
         changes: arguments of `RetinaNet` in place of torchvision's: `anchors`, for a source with
             an anchor generator of its own, or `bn_eps`, which no file tells. That is 1e-5 unless
             the source was saved with torchvision's frozen batch norm and is a ResNet-50 of 91
             classes, which is taken for the published v1 and gets 0.
 
-    Returns:
-        the model, in eval mode, on the CPU
-
     Raises:
         ValueError: the file can't be read, or its names, shapes or classes do not fit.
     """
     state = read_state(source, name_of_today)
-    network = read_network(state, NAMES, KIND, num_classes)
+    network = read_network(state, NAMES, "torchvision's RetinaNet", num_classes)
     found = "v2" if NORM in state else "v1"
     if version not in (None, found):
         raise ValueError(
@@ -104,14 +97,12 @@ def from_torchvision(
                 "trained on from these: from_torchvision(..., bn_eps=0.0).",
                 stacklevel=2,
             )
-    return make_detector(state, NAMES, KIND, VERSIONS[found]() | network, changes)
+    return make_detector(state, NAMES, VERSIONS[found]() | network, changes)
 
 
 def name_of_today(key: str) -> str:
-    """The name that torchvision gives today to a parameter of an older file.
-
-    A convolution was a module by itself, and in a head the ReLUs between them were counted as well.
-    """
+    """The name that torchvision gives today to a parameter of an older file."""
+    # a convolution was a module by itself, and in a head the ReLUs were counted as well
     key = re.sub(r"(fpn\.(?:inner|layer)_blocks\.\d)\.(weight|bias)$", r"\1.0.\2", key)
     old = re.fullmatch(r"(.*_head\.conv)\.([0246])\.(weight|bias)", key)
     return f"{old[1]}.{int(old[2]) // 2}.0.{old[3]}" if old else key
@@ -120,8 +111,8 @@ def name_of_today(key: str) -> str:
 def to_torchvision(model: RetinaNet) -> dict[str, Tensor]:
     """The state dict of a model as torchvision's RetinaNet loads it.
 
-    The parameters stay as they are. No state dict holds settings: a warning names those that
-    torchvision's own has otherwise, since with them the same parameters find other boxes.
+    No state dict holds settings: a warning names those that torchvision's own has otherwise, since
+    with them the same parameters find other boxes.
     """
     version = "v1" if model.regression_model.norm_groups is None else "v2"
     tiny = RetinaNet(1, BasicBlock, [1, 1, 1, 1], **VERSIONS[version]())
@@ -138,13 +129,11 @@ def to_torchvision(model: RetinaNet) -> dict[str, Tensor]:
 
 
 def load_coco(name: str = "coco", **changes) -> RetinaNet:
-    """torchvision's RetinaNet for COCO, with its 91 labels.
+    """torchvision's RetinaNet for COCO, with its 91 labels; downloaded once, then kept by PyTorch.
 
     Args:
         name: "coco", torchvision's v1, or "coco_v2". As published: AP 36.4 and 41.5.
         changes: as in `from_torchvision`.
-
-    The weights are downloaded once, then kept on disk by PyTorch.
 
     Raises:
         ValueError: if there are no such weights.
@@ -164,7 +153,6 @@ def coco_categories(name: str = "coco") -> tuple[str, ...]:
 
 
 def published(name: str) -> WeightsEnum:
-    """torchvision's published detector of this name."""
     if name not in COCO:
         raise ValueError(f"there are {', '.join(COCO)}, and a Detector's shapes; got {name!r}")
     return COCO[name]
