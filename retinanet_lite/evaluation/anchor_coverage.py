@@ -28,21 +28,17 @@ class Coverage:
     """The best anchor of every object, as the detector sees them: after scaling.
 
     Shapes: best_iou [M]; level [M], the pyramid level of the best anchor; sizes [M, 2], width and
-    height in pixels. `smallest`, `largest` are the sides of the smallest and largest anchor's
-    square, in pixels; `ratios`, the heights / widths, and `size` are the anchors' own.
+    height in pixels.
     """
 
     best_iou: Tensor
     level: Tensor
     sizes: Tensor
-    smallest: float
-    largest: float
-    ratios: tuple[float, ...]
-    size: float
+    anchors: Anchors
 
     @property
     def sides(self) -> Tensor:
-        """The side of the square of each object's area, [M]."""
+        """The side of the square of each object's area in pixels, [M]."""
         return self.sizes.prod(dim=1).sqrt()
 
     def under(self, iou: float, group: Tensor | None = None) -> float:
@@ -52,11 +48,11 @@ class Coverage:
 
     def __str__(self) -> str:
         """The report: a table by size, one by level, and what to change."""
-        size = torch.bucketize(self.sides, torch.tensor(SIDES, dtype=self.sides.dtype), right=True)
-        names = [f"side {low} to {high}" for low, high in pairwise(SIDES)]
-        names.append(f"side from {SIDES[-1]}")
+        sides = self.sides
         groups = {"all": self.level > 0}
-        groups |= {name: size == i for i, name in enumerate(names, start=1)}
+        for low, high in pairwise(SIDES):
+            groups[f"side {low} to {high}"] = (low <= sides) & (sides < high)
+        groups[f"side from {SIDES[-1]}"] = sides >= SIDES[-1]
         groups |= {f"best on P{level}": self.level == level for level in range(3, 8)}
         lines = [f"{'objects':18}{'number':>8}{'best IoU':>10}{'< 0.5':>8}{'< 0.4':>8}"]
         lines += [
@@ -65,35 +61,35 @@ class Coverage:
             for name, group in groups.items()
             if group.any()
         ]
-        lines.append(
-            "Best IoU is a mean; a side is that of the square of the object's area, in pixels."
-        )
-        return "\n".join([*lines, "", *self.advice()])
+        legend = "Best IoU is a mean; a side is that of the square of the object's area, in pixels."
+        return "\n".join([*lines, legend, "", *self.advice()])
 
     def advice(self) -> list[str]:
         """What to change, a sentence each."""
-        poor = self.best_iou < 0.5
         share = self.under(0.5)
         if share <= 0.02:
             return [f"The anchors fit: {1 - share:.1%} of the objects have one of IoU 0.5 or more."]
-        ratio = self.sizes[:, 1] / self.sizes[:, 0]
-        small, large = self.sides < self.smallest, self.sides > self.largest
-        flat, tall = ratio < min(self.ratios) / 1.5, ratio > max(self.ratios) * 1.5
+        anchors, poor = self.anchors, self.best_iou < 0.5
+        sides, ratio = self.sides[poor], self.sizes[poor, 1] / self.sizes[poor, 0]
+        smallest = anchors.size * anchors.strides[0] * min(anchors.scales)
+        largest = anchors.size * anchors.strides[-1] * max(anchors.scales)
+        small, large = sides < smallest, sides > largest
+        flat, tall = ratio < min(anchors.ratios) / 1.5, ratio > max(anchors.ratios) * 1.5
         lines = [f"{share:.1%} of the objects have no anchor of IoU 0.5. What would help:"]
-        if count := int((poor & small).sum()):
-            factor = self.smallest / self.sides[poor & small].quantile(0.25).item()
+        if count := int(small.sum()):
+            factor = smallest / sides[small].quantile(0.25).item()
             lines.append(
-                f"- {count} of these are smaller than the smallest anchor ({self.smallest:.0f} "
-                f"pixels): scale the images up by {factor:.1f} (the detector's size), or use "
-                f"smaller anchors: Anchors(size={self.size / factor:.1f}). The first helps more: "
+                f"- {count} of these are smaller than the smallest anchor ({smallest:.0f} pixels): "
+                f"scale the images up by {factor:.1f} (the detector's size), or use smaller "
+                f"anchors: Anchors(size={anchors.size / factor:.1f}). The first helps more: "
                 f"smaller anchors stand no closer together."
             )
-        if count := int((poor & large).sum()):
+        if count := int(large.sum()):
             lines.append(
-                f"- {count} of these are larger than the largest anchor ({self.largest:.0f} "
-                f"pixels): scale the images down (the detector's size)."
+                f"- {count} of these are larger than the largest anchor ({largest:.0f} pixels): "
+                f"scale the images down (the detector's size)."
             )
-        for group, kind in ((poor & flat, "flatter"), (poor & tall, "taller")):
+        for group, kind in ((flat, "flatter"), (tall, "taller")):
             if count := int(group.sum()):
                 lines.append(
                     f"- {count} of these are {kind} than the anchors: add a ratio (height / "
@@ -117,7 +113,7 @@ def anchor_coverage(
         anchors: a model's, `model.anchors`.
         dataset: of (image, target), see `to_batch`; with a method `target(index)` that gives the
             boxes as tv_tensors, no image is read.
-        scaling: how images are scaled before the detector sees them, `detector.scaling`.
+        scaling: how the detector scales images, `detector.scaling`.
         indices: the rows of the data set to look at; by default all.
         progress: show a bar if it takes longer than two seconds.
 
@@ -140,16 +136,8 @@ def anchor_coverage(
         sizes.append(boxes[:, 2:] - boxes[:, :2])
     if not ious:
         raise ValueError("there is no object in the data set, so there is nothing to cover")
-    base = [anchors.size * stride for stride in anchors.strides]
-    return Coverage(
-        torch.cat(ious),
-        torch.tensor(anchors.levels)[torch.cat(levels)],
-        torch.cat(sizes),
-        smallest=base[0] * min(anchors.scales),
-        largest=base[-1] * max(anchors.scales),
-        ratios=anchors.ratios,
-        size=anchors.size,
-    )
+    level = torch.tensor(anchors.levels)[torch.cat(levels)]
+    return Coverage(torch.cat(ious), level, torch.cat(sizes), anchors)
 
 
 def scaled_boxes(dataset: Dataset, index: int, scaling: Callable | None) -> Tensor:

@@ -9,16 +9,14 @@ Boxes are x1, y1, x2, y2 in pixels. n and m may be 0. Notebook 09.
 import contextlib
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from torch import Tensor
 from torchvision.ops import box_convert, box_iou
 
-from .entry_checks import check_entries
-
-Entries = Sequence[Mapping[str, Tensor]]  # detections or targets, one entry per image
+from .entry_checks import Entries, check_entries
 
 # made as pycocotools makes them: its 0.9 is a little less than 0.9
 IOU_THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10).tolist())
@@ -27,7 +25,7 @@ METRICS = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "A
 
 
 def find_objects(boxes: Tensor, objects: Tensor, iou_threshold: float = 0.5) -> list[int]:
-    """For each detection of one class in one image, the object that it finds.
+    """For each detection of one class in one image, the row of the object that it finds, or −1.
 
     A detection finds the object that it overlaps most, of those that no better detection has
     found. Of objects that it overlaps alike it finds the last, as pycocotools does.
@@ -36,9 +34,6 @@ def find_objects(boxes: Tensor, objects: Tensor, iou_threshold: float = 0.5) -> 
         boxes: [n, 4], the detections, best first.
         objects: [m, 4], the objects of the same class.
         iou_threshold: with a smaller overlap than this (IoU) nothing is found.
-
-    Returns:
-        n times the object's row, or −1
     """
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"an IoU threshold is above 0 and at most 1; got {iou_threshold}")
@@ -160,8 +155,8 @@ def coco_report(detections: Entries, targets: Entries, classes: Sequence[str]) -
     AR1, AR10 and AR100 allow so many detections an image and class. A number is NaN where there
     is no object of its kind. Objects with "iscrowd" are neither found nor missed.
 
-    `classes` names each class id. Images are told apart by their place in the lists, "image_id"
-    is not used. ValueError for unsound detections or targets, or two classes of one name.
+    `classes` names each class id. ValueError for unsound detections or targets, or two classes of
+    one name.
     """
     from pycocotools.cocoeval import COCOeval  # not needed by those who only train or detect
 

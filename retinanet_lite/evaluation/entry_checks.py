@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+Entry = Mapping[str, Tensor]  # the detections or the objects of an image
+Entries = Sequence[Entry]
+
 
 def check_entries(
-    detections: Sequence[Mapping[str, Tensor]],
-    targets: Sequence[Mapping[str, Tensor]],
-    num_classes: float = math.inf,
-    crowds: bool = False,
+    detections: Entries, targets: Entries, num_classes: float = math.inf, crowds: bool = False
 ) -> None:
     """Raise ValueError unless detections and targets are as at the top of average_precision.py.
 
@@ -31,9 +31,7 @@ def check_entries(
             )
 
 
-def check_entry(
-    name: str, entry: Mapping[str, Tensor], keys: Sequence[str], num_classes: float
-) -> None:
+def check_entry(name: str, entry: Entry, keys: Sequence[str], num_classes: float) -> None:
     """Raise ValueError unless an image's entry has sound boxes and labels, and all of `keys`."""
     keys = [*keys, *({"area", "iscrowd"} & set(entry))]
     shapes = {key: tuple(entry[key].shape) for key in keys if key in entry}

@@ -1,23 +1,20 @@
 """Where a detector's errors come from: each detection and each object sorted into one kind.
 
 In the spirit of TIDE (Bolya et al. 2020, "TIDE: A General Toolbox for Identifying Object Detection
-Errors", §2.2), but simpler. TIDE weighs each kind by the AP that mending it would gain; here they
-are counted. A detection that is badly placed and of the wrong class at once, a kind of its own in
-TIDE, is background here. And where a detection lies well on an object of another class and badly
-on one of its own, TIDE calls it badly placed, we call it of the wrong class.
+Errors", §2.2), which weighs each kind by the AP that mending it would gain; here they are counted.
+A detection that is badly placed and of the wrong class at once, a kind of its own in TIDE, is
+background here; one that lies well on an object of another class and badly on one of its own, badly
+placed in TIDE, is of the wrong class.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from torch.nn.functional import pad
 from torchvision.ops import box_iou
 
-from .average_precision import Entries, find_objects
-from .entry_checks import check_entries
+from .average_precision import find_objects
+from .entry_checks import Entries, Entry, check_entries
 
 DETECTION_KINDS = ("correct", "duplicate", "wrong class", "badly placed", "background")
 OBJECT_KINDS = ("correct", "wrong class", "badly placed", "missed")
@@ -37,12 +34,12 @@ class SortedErrors:
     @property
     def detection_counts(self) -> dict[str, int]:
         """How many detections are of each kind; together all from the score threshold on."""
-        return _count(self.detections, DETECTION_KINDS)
+        return {kind: sum(of.count(kind) for of in self.detections) for kind in DETECTION_KINDS}
 
     @property
     def object_counts(self) -> dict[str, int]:
         """How many objects are of each kind; together all objects."""
-        return _count(self.objects, OBJECT_KINDS)
+        return {kind: sum(of.count(kind) for of in self.objects) for kind in OBJECT_KINDS}
 
 
 def sort_errors(
@@ -52,7 +49,7 @@ def sort_errors(
     background_threshold: float = 0.1,
     score_threshold: float = 0.5,
 ) -> SortedErrors:
-    """Sort detections and objects by what became of them.
+    """Sort detections and objects, see average_precision.py, by what became of them.
 
     A detection with a score from `score_threshold` on is the first of these that fits:
         correct         finds an object of its class, as `evaluation.find_objects` says
@@ -68,11 +65,7 @@ def sort_errors(
                         decides
         missed          otherwise: as in TIDE, only what no mended detection would find
 
-    Args:
-        detections, targets: as at the top of average_precision.py, without crowds.
-
-    Raises:
-        ValueError: for unsound detections, targets or thresholds.
+    ValueError for unsound detections, objects or thresholds, and for crowds.
     """
     if not 0 < background_threshold < iou_threshold <= 1:
         raise ValueError(
@@ -93,10 +86,7 @@ def sort_errors(
 
 
 def _sort_image(
-    found: Mapping[str, Tensor],
-    target: Mapping[str, Tensor],
-    iou_threshold: float,
-    background_threshold: float,
+    found: Entry, target: Entry, iou_threshold: float, background_threshold: float
 ) -> tuple[list[str], list[str]]:
     """The kinds of one image's detections, best first, and of its objects."""
     boxes, objects = found["boxes"].cpu().double(), target["boxes"].cpu().double()  # [n, 4], [m, 4]
@@ -130,8 +120,3 @@ def _sort_image(
         if fates[nearest] == "missed":  # no better detection, correct or not, accounts for it
             fates[nearest] = kinds[row]
     return kinds, fates
-
-
-def _count(kinds: Iterable[list[str | None]], names: tuple[str, ...]) -> dict[str, int]:
-    counter = Counter(kind for image in kinds for kind in image)
-    return {name: counter[name] for name in names}

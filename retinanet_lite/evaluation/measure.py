@@ -26,7 +26,7 @@ def evaluate(
 
     Returns:
         {"validation_classification", "validation_regression"}, the mean losses of an image, and
-        COCO's twelve numbers, see `coco_metrics`; the same in every process
+        COCO's twelve numbers, see `coco_report`; the same in every process
 
     Raises:
         ValueError: if no image is there or can be read, or the objects are unsound.
