@@ -1,4 +1,4 @@
-"""A detector to use: network, class names and image size together, and one door to known ones."""
+"""A detector to use: network, class names and image size together, and a door to known ones."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -47,8 +47,6 @@ class Detector:
         self.scaling = resize(self.size) if self.size else None
         self.model = unquicken(self.model) if self.plain else quicken(self.model)
 
-    # known detectors
-
     @classmethod
     def pretrained(cls, name: str = "coco", plain: bool = False) -> "Detector":
         """A trained detector, in eval mode, on the CPU.
@@ -56,7 +54,6 @@ class Detector:
         Args:
             name: "shapes", a small one that comes along and knows twenty drawn shapes; or "coco" or
                 "coco_v2", torchvision's for photographs, of COCO's 80 categories: downloaded once.
-            plain: see `Detector`.
 
         Raises:
             ValueError: if there is none of this name.
@@ -68,8 +65,6 @@ class Detector:
         labels = [i for i, its in enumerate(names) if its not in ("__background__", "N/A")]
         model = keep_classes(load_coco(name), labels)
         return cls(model, [names[label] for label in labels], COCO_SIZE, plain)
-
-    # to detect
 
     @property
     def device(self) -> torch.device:
@@ -113,12 +108,9 @@ class Detector:
     ) -> list[dict[str, Tensor]]:
         """What `predict` found in a batch of this size, in the pixels of the original images."""
         anchors = self.model.anchors
-        found = self.model.detection(
-            *prediction, anchors.level_counts(*anchors.filled_up(*size)), size
-        )
+        level_counts = anchors.level_counts(*anchors.filled_up(*size))
+        found = self.model.detection(*prediction, level_counts, size)
         return [to_original(f, size, item[0]) for f, item in zip(found, originals, strict=True)]
-
-    # to look at
 
     def draw(self, image: Tensor, found: dict[str, Tensor], score: float = 0.5) -> Tensor:
         """The image [3, H, W], uint8, with what was found in it from this score on."""
@@ -130,8 +122,6 @@ class Detector:
             for label, score in zip(found["labels"][kept], found["scores"][kept], strict=True)
         ]
         return draw_bounding_boxes(image, found["boxes"][kept], captions, "red", width=2)
-
-    # to keep
 
     def save(self, path: str | os.PathLike, half: bool = False, **more) -> None:
         """Write the detector to a file that `Detector.load` reads.
@@ -163,12 +153,11 @@ class Detector:
             about = content.get("about")
             model = build(about)
             model.load_state_dict(content["weights"])
-            parts = model.eval(), about["classes"], about["size"]
+            return cls(model.eval(), about["classes"], about["size"], plain)
         except (AttributeError, KeyError, TypeError, RuntimeError) as error:
             raise ValueError(
                 f"{path} holds no detector. Name what Detector.save wrote, such as best.pt."
             ) from error
-        return cls(*parts, plain)
 
 
 coco_detector = Detector.pretrained

@@ -1,7 +1,7 @@
 """Where a network runs: an accelerator or the CPU, in one process or in several.
 
-`torchrun` starts several processes, one a GPU or one a machine, and tells each its number; without
-it there is one, and every function here says so. https://pytorch.org/docs/stable/elastic/run.html
+`torchrun` starts several, one a GPU or one a machine; without it there is one, and every function
+here says so. https://pytorch.org/docs/stable/elastic/run.html
 """
 
 import os
@@ -13,7 +13,7 @@ import torch.distributed as dist
 import torch.nn as nn
 from torch import Tensor
 
-BACKENDS = {"cuda": "nccl", "xpu": "xccl"}  # by which the processes of several devices talk
+BACKENDS = {"cuda": "nccl", "xpu": "xccl"}  # by which processes talk; on CPUs it is gloo
 
 
 def best_device() -> torch.device:
@@ -23,26 +23,20 @@ def best_device() -> torch.device:
 
 
 def known_device(name: str) -> torch.device:
-    """The device of a name such as "cuda:1", if this machine has it; else ValueError.
-
-    It is counted, not used, as others may be using it.
-    """
+    """The device of a name such as "cuda:1", if this machine has it; else ValueError."""
     try:
         device = torch.device(name)
-        there = (device.index or 0) < torch.get_device_module(device).device_count()
+        # counted, not used, as others may be using it
+        if (device.index or 0) < torch.get_device_module(device).device_count():
+            return device
     except (AttributeError, RuntimeError):
-        there = False
-    if not there:
-        raise ValueError(f"there is no device {name} here; cpu is, and {best_device()}")
-    return device
+        pass
+    raise ValueError(f"there is no device {name} here; cpu is, and {best_device()}")
 
 
 @contextmanager
 def processes(device: str | torch.device) -> Iterator[torch.device]:
-    """Join the processes that `torchrun` started, if it did; yields the device of this one.
-
-    They talk through nccl on NVIDIA's GPUs, one for each process, and through gloo on CPUs.
-    """
+    """Join the processes that `torchrun` started, if it did; yields the device of this one."""
     device = torch.device(device)
     if "RANK" not in os.environ:
         yield device
@@ -69,9 +63,7 @@ def world_size() -> int:
 
 def share_gradients(model: nn.Module) -> nn.Module:
     """The model as one of several copies whose gradients are averaged at every backward pass."""
-    if world_size() == 1:
-        return model
-    return nn.parallel.DistributedDataParallel(model)
+    return model if world_size() == 1 else nn.parallel.DistributedDataParallel(model)
 
 
 @torch.no_grad()

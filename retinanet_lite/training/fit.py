@@ -1,7 +1,7 @@
 """Training: a plain loop, checkpoints that survive anything, a log to look at meanwhile.
 
-`fit` is the loop. What it does is decided by a `Recipe`, and every batch by its step alone; so a
-run that was stopped goes on where it was, with the result of a run that was not.
+Every batch is decided by its step alone; so a run that was stopped goes on where it was, with the
+result of a run that was not.
 """
 
 import math
@@ -41,17 +41,15 @@ def fit(
         training_data, validation_data: data sets of (image, target), see `to_batch`.
         recipe: how; by default `Recipe()`.
         augmentation: a transform of images with their boxes, such as `transforms.augment()`.
-        folder: where checkpoints and the log go. If an earlier run of the same recipe left some
-            there, training goes on from them: `last.pt` is the whole state of the training,
-            `best.pt` the detector of the highest validation AP (without validation data: the
-            last), `log.jsonl` a line for each step.
+        folder: where these go, and where a training of the same recipe that left them goes on:
+            `last.pt`, the whole state of the training; `best.pt`, the detector of the highest
+            validation AP (without validation data: the last); `log.jsonl`, a line for each step.
         workers: processes that load images.
         progress: show a bar with the losses and the time left.
 
     Returns:
         the log: for each step {"step", "learning_rate", "classification", "regression"}, the
-        losses being the batch's before the step, and after an evaluation the validation's figures
-        as well, see `evaluate`
+        batch's losses before the step, and after an evaluation what `evaluate` returns
 
     Raises:
         FloatingPointError: a loss or gradient is not finite; the model is as it was before.
@@ -69,8 +67,8 @@ def fit(
 
     hidden = not progress or rank() != 0
     bar = tqdm(loader, initial=run.step, total=recipe.steps, unit="step", disable=hidden)
-    for step, (images, annotations) in enumerate(bar, start=run.step):
-        rate = recipe.learning_rate_at(step)
+    for step, (images, annotations) in enumerate(bar, start=run.step + 1):
+        rate = recipe.learning_rate_at(step - 1)
         for group in optimizer.param_groups:
             group["lr"] = rate
         # a forward pass moves batch norm's statistics, even if its losses are of no use
@@ -83,21 +81,20 @@ def fit(
         optimizer.zero_grad()
         sum(losses.values()).backward()
         norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-        record = {"step": step + 1, "learning_rate": rate}
-        values = average(torch.stack([loss.detach() for loss in losses.values()]))
-        record |= dict(zip(losses, values.tolist(), strict=True))
+        values = average(torch.stack([loss.detach() for loss in losses.values()])).tolist()
+        record = {"step": step, "learning_rate": rate, **dict(zip(losses, values, strict=True))}
         if not all(map(math.isfinite, [*record.values(), norm.item()])):
             for buffer, before in zip(model.buffers(), buffers, strict=True):
                 buffer.copy_(before)
             raise FloatingPointError(explain(record, norm.item(), stream, recipe, model))
         optimizer.step()
 
-        done, last = step + 1, step + 1 == recipe.steps
-        if last or done % recipe.evaluate_every == 0:
+        last = step == recipe.steps
+        if last or step % recipe.evaluate_every == 0:
             share_buffers(model)
             if validation_data is not None:
                 record |= evaluate(detector, validation_data, recipe.batch_size, progress)
-        run.write(record, save=last or done % recipe.save_every == 0)
+        run.write(record, save=last or step % recipe.save_every == 0)
         bar.set_postfix(shown(run), refresh=False)
     model.eval()
     return run.log
@@ -113,11 +110,10 @@ def make_loader(
             f"a batch of {size} can't be shared equally by {world} processes; make batch_size a "
             f"multiple of {world}"
         )
-    positions = range(first_step * size + rank(), recipe.steps * size, world)
     return DataLoader(
         stream,
         batch_size=size // world,
-        sampler=positions,
+        sampler=range(first_step * size + rank(), recipe.steps * size, world),
         collate_fn=to_batch,
         num_workers=workers,
         pin_memory=pin_memory,
@@ -126,8 +122,8 @@ def make_loader(
 
 def shown(run: Run) -> dict[str, str]:
     """What stands beside the bar: the losses, averaged over the last steps, and the best AP."""
-    recent, names = run.log[-20:], ("classification", "regression")
-    numbers = {name: fmean(record[name] for record in recent) for name in names}
+    names = ("classification", "regression")
+    numbers = {name: fmean(record[name] for record in run.log[-20:]) for name in names}
     if run.best >= 0:
         numbers["best AP"] = run.best
     return {name: f"{value:.3f}" for name, value in numbers.items()}

@@ -47,12 +47,11 @@ class Run:
         mine = {**self.detector.about(), **self.recipe}
         # an older package did not write every setting: what is missing was the default
         other = content["about"] | architecture(build(content["about"])) | content["recipe"]
-        different = [
+        if different := [
             f"{name} ({other[name]} there, {value} here)"
             for name, value in mine.items()
             if value != other[name]
-        ]
-        if different:
+        ]:
             raise ValueError(
                 f"{self.folder} holds a training that differs in {', '.join(different)}. Go on "
                 f"with the same, or name another folder."
@@ -84,7 +83,7 @@ def quality(record: dict) -> float:
 
 
 def line(record: dict) -> str:
-    """A record as a line of the log. JSON knows no NaN; a number that is not there is null."""
+    """A record as a line of the log, where NaN is null: JSON does not know it."""
     return json.dumps({name: None if math.isnan(v) else v for name, v in record.items()}) + "\n"
 
 

@@ -1,9 +1,4 @@
-"""The order in which training sees its images, and how each is changed on the way.
-
-Training reads positions 0, 1, 2, … of one endless stream. A position alone, with the seed,
-decides which image stands there and how it is augmented; so a run that was interrupted goes on
-with the very batches that it would have seen, however many processes load them.
-"""
+"""The order in which training sees its images, and how each is changed on the way."""
 
 from functools import lru_cache
 
@@ -17,10 +12,12 @@ from ..data.transforms import as_tv_tensors
 
 
 class Stream(Dataset):
-    """A data set, shuffled anew for every pass, augmented, then scaled.
+    """A data set without an end, shuffled anew for every pass, augmented, then scaled.
 
-    An image that turns out to be unreadable is named in a warning, and the next row that can be
-    read takes its place.
+    A position 0, 1, 2, … and the seed alone decide which image stands there and how it is
+    augmented; so a run that was interrupted goes on with the very batches that it would have seen,
+    however many processes load them. An image that turns out to be unreadable is named in a
+    warning, and the next row that can be read takes its place.
 
     Args:
         dataset: items (image, target), see `to_batch`.
@@ -75,10 +72,7 @@ class Stream(Dataset):
 
 
 def mixed(seed: int, number: int) -> int:
-    """A seed for each number 0, 1, 2, …, far from those of the next `seed`.
-
-    PyTorch takes 32 bits of a seed.
-    """
+    """A seed of PyTorch's 32 bits for each number 0, 1, 2, …, far from those of the next `seed`."""
     return (seed * 0x9E3779B1 + number) % 2**32
 
 
