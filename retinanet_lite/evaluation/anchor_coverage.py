@@ -115,7 +115,6 @@ def anchor_coverage(
             boxes as tv_tensors, no image is read.
         scaling: how the detector scales images, `detector.scaling`.
         indices: the rows of the data set to look at; by default all.
-        progress: show a bar if it takes longer than two seconds.
 
     Raises:
         ValueError: if there is not one object.

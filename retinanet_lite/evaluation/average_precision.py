@@ -155,8 +155,8 @@ def coco_report(detections: Entries, targets: Entries, classes: Sequence[str]) -
     AR1, AR10 and AR100 allow so many detections an image and class. A number is NaN where there
     is no object of its kind. Objects with "iscrowd" are neither found nor missed.
 
-    `classes` names each class id. ValueError for unsound detections or targets, or two classes of
-    one name.
+    `classes` names each class id; images are told apart by their place in the lists. ValueError for
+    unsound detections or targets, or two classes of one name.
     """
     from pycocotools.cocoeval import COCOeval  # not needed by those who only train or detect
 

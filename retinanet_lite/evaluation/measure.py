@@ -22,7 +22,6 @@ def evaluate(
         dataset: of (image, target), see `to_batch`. Several processes share its images. One that
             turns out to be unreadable is left out, with a warning.
         batch_size: images of one size that the network sees at a time.
-        progress: show a bar if it takes longer than two seconds.
 
     Returns:
         {"validation_classification", "validation_regression"}, the mean losses of an image, and

@@ -1,8 +1,4 @@
-"""Training: a plain loop, checkpoints that survive anything, a log to look at meanwhile.
-
-Every batch is decided by its step alone; so a run that was stopped goes on where it was, with the
-result of a run that was not.
-"""
+"""Training: a plain loop, checkpoints that survive anything, a log to look at meanwhile."""
 
 import math
 from dataclasses import asdict
@@ -34,18 +30,17 @@ def fit(
     workers: int = 0,
     progress: bool = True,
 ) -> list[dict]:
-    """Train a detector in place.
+    """Train a detector in place. A training that was stopped ends as one that was not.
 
     Args:
         detector: its model is trained on the device that it is on.
         training_data, validation_data: data sets of (image, target), see `to_batch`.
         recipe: how; by default `Recipe()`.
         augmentation: a transform of images with their boxes, such as `transforms.augment()`.
-        folder: where these go, and where a training of the same recipe that left them goes on:
-            `last.pt`, the whole state of the training; `best.pt`, the detector of the highest
-            validation AP (without validation data: the last); `log.jsonl`, a line for each step.
+        folder: of `last.pt`, the whole state of the training, from which the same recipe goes on;
+            `best.pt`, the detector of the highest validation AP (without validation data: the
+            last); and `log.jsonl`, a line for each step.
         workers: processes that load images.
-        progress: show a bar with the losses and the time left.
 
     Returns:
         the log: for each step {"step", "learning_rate", "classification", "regression"}, the
@@ -61,6 +56,7 @@ def fit(
     model.to(memory_format=torch.channels_last).train()
     optimizer = recipe.make_optimizer(model)
     shared = share_gradients(model)
+    folder = None if folder is None else Path(folder)
     run = Run(folder, detector, optimizer, asdict(recipe))
     stream = Stream(training_data, augmentation, detector.scaling, recipe.seed)
     loader = make_loader(stream, recipe, run.step, workers, device.type == "cuda")

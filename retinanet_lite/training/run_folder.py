@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -12,22 +13,18 @@ from ..zoo.detector_file import architecture, build
 from ..zoo.safe_files import read_file
 
 
+@dataclass
 class Run:
     """The files of a training, and where it stands."""
 
-    def __init__(
-        self,
-        folder: str | Path | None,
-        detector: Detector,
-        optimizer: torch.optim.Optimizer,
-        recipe: dict,
-    ) -> None:
-        self.folder = None if folder is None else Path(folder)
-        self.detector = detector
-        self.recipe = recipe
-        self.optimizer = optimizer
-        self.step = 0
-        self.log: list[dict] = []
+    folder: Path | None
+    detector: Detector
+    optimizer: torch.optim.Optimizer
+    recipe: dict
+    step: int = 0
+    log: list[dict] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
         if self.folder and (self.folder / "last.pt").exists():
             self.resume(self.folder / "last.pt")
         self.best = max(map(quality, self.log), default=-1.0)
@@ -89,11 +86,6 @@ def line(record: dict) -> str:
 
 def read_log(path: str | Path) -> list[dict]:
     """The records of a `log.jsonl`, also while its training runs."""
-    records = []
-    for text in Path(path).read_text().splitlines():
-        try:
-            record = json.loads(text)
-        except json.JSONDecodeError:
-            break  # the last line may be half written
-        records.append({name: math.nan if v is None else v for name, v in record.items()})
-    return records
+    *lines, _ = Path(path).read_text().split("\n")  # the last line may be half written
+    records = map(json.loads, lines)
+    return [{name: math.nan if v is None else v for name, v in r.items()} for r in records]

@@ -23,7 +23,6 @@ class Stream(Dataset):
         dataset: items (image, target), see `to_batch`.
         augmentation, scaling: transforms of `transforms.v2`, or None. What they draw at random
             must come from torch, as it does in all of `transforms.v2`.
-        seed: another seed gives another order and other augmentations.
 
     Raises:
         ValueError: if the data set is empty, or none of its images can be read.
@@ -64,10 +63,8 @@ class Stream(Dataset):
             if item is None:
                 raise ValueError("no image to learn from can be read: is their folder there?")
             item = as_tv_tensors(*item)
-            if self.augmentation:
-                item = self.augmentation(*item)
-        if self.scaling:
-            item = self.scaling(*item)
+            for transform in filter(None, (self.augmentation, self.scaling)):
+                item = transform(*item)
         return item
 
 

@@ -3,9 +3,7 @@
 import inspect
 from typing import Any
 
-import numpy as np
 import torch.nn as nn
-from torch import Tensor
 
 from ..model.anchors import Anchors
 from ..model.backbone import BasicBlock, Bottleneck
@@ -63,6 +61,6 @@ def arguments(module: nn.Module) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """As Python's own types: a number of NumPy would make a file unreadable."""
-    if isinstance(value, Tensor | np.generic):
+    if hasattr(value, "tolist"):  # PyTorch's and NumPy's have it
         return value.tolist()
     return list(map(plain, value)) if isinstance(value, tuple | list) else value

@@ -29,10 +29,9 @@ def keep_classes(model: RetinaNet, labels: Sequence[int] | Tensor) -> RetinaNet:
     ValueError for a label that is not one of the model's, or there twice.
     """
     labels = labels.tolist() if isinstance(labels, Tensor) else list(labels)
-    if not labels or len(set(labels)) < len(labels) or set(labels) - set(range(model.num_classes)):
-        raise ValueError(
-            f"labels are some of 0 to {model.num_classes - 1}, each once; got {labels}"
-        )
+    known = range(model.num_classes)
+    if not labels or len(set(labels)) < len(labels) or not set(labels) <= set(known):
+        raise ValueError(f"labels are some of 0 to {known[-1]}, each once; got {labels}")
     return with_labels(model, labels)
 
 

@@ -37,7 +37,7 @@ def read_state(source: Source, new_name: Callable[[str], str] = str) -> State:
             f"a checkpoint is a state dict, names with dense tensors, and not empty; got {got}. "
             f"Give the part that holds the parameters; of a model, model.state_dict()."
         )
-    names = [new_name(str(key).removeprefix("module.")) for key, _ in items]
+    names = [new_name(str(key).removeprefix("module.")) for key in source]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ValueError(f"the checkpoint has two parameters each for {listed(twice)}")
     return dict(zip(names, source.values(), strict=True))
@@ -59,10 +59,7 @@ def their_name(key: str, names: Names) -> str:
 
 
 def read_network(state: State, names: Names, kind: str, num_classes: int | None) -> dict:
-    """The arguments of `RetinaNet` that the shapes of a state dict of this kind tell.
-
-    Where `num_classes` is given, it must have so many.
-    """
+    """The arguments of `RetinaNet` that a state dict's shapes tell; `num_classes`: None for any."""
 
     def shape(module: str) -> list[int]:
         key = their_name(f"{module}.weight", names)
