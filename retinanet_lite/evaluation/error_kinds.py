@@ -8,6 +8,7 @@ placed in TIDE, is of the wrong class.
 """
 
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch.nn.functional import pad
@@ -34,12 +35,14 @@ class SortedErrors:
     @property
     def detection_counts(self) -> dict[str, int]:
         """How many detections are of each kind; together all from the score threshold on."""
-        return {kind: sum(of.count(kind) for of in self.detections) for kind in DETECTION_KINDS}
+        kinds = list(chain(*self.detections))
+        return {kind: kinds.count(kind) for kind in DETECTION_KINDS}
 
     @property
     def object_counts(self) -> dict[str, int]:
         """How many objects are of each kind; together all objects."""
-        return {kind: sum(of.count(kind) for of in self.objects) for kind in OBJECT_KINDS}
+        kinds = list(chain(*self.objects))
+        return {kind: kinds.count(kind) for kind in OBJECT_KINDS}
 
 
 def sort_errors(

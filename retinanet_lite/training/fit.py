@@ -30,16 +30,17 @@ def fit(
     workers: int = 0,
     progress: bool = True,
 ) -> list[dict]:
-    """Train a detector in place. A training that was stopped ends as one that was not.
+    """Train a detector in place.
 
     Args:
         detector: its model is trained on the device that it is on.
         training_data, validation_data: data sets of (image, target), see `to_batch`.
         recipe: how; by default `Recipe()`.
         augmentation: a transform of images with their boxes, such as `transforms.augment()`.
-        folder: of `last.pt`, the whole state of the training, from which the same recipe goes on;
-            `best.pt`, the detector of the highest validation AP (without validation data: the
-            last); and `log.jsonl`, a line for each step.
+        folder: for `last.pt`, the whole state of the training, from which a second call with the
+            same recipe goes on, to the end that one call would have had; `best.pt`, the detector of
+            the highest validation AP (without validation data: the last); and `log.jsonl`, a line
+            for each step.
         workers: processes that load images.
 
     Returns:

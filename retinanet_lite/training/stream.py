@@ -1,5 +1,6 @@
 """The order in which training sees its images, and how each is changed on the way."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -11,6 +12,7 @@ from ..data.images import readable
 from ..data.transforms import as_tv_tensors
 
 
+@dataclass(eq=False)
 class Stream(Dataset):
     """A data set without an end, shuffled anew for every pass, augmented, then scaled.
 
@@ -28,19 +30,14 @@ class Stream(Dataset):
         ValueError: if the data set is empty, or none of its images can be read.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        augmentation: v2.Transform | None = None,
-        scaling: v2.Transform | None = None,
-        seed: int = 0,
-    ) -> None:
-        if len(dataset) == 0:
+    dataset: Dataset
+    augmentation: v2.Transform | None = None
+    scaling: v2.Transform | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if len(self.dataset) == 0:
             raise ValueError("there is no image to learn from: the data set is empty")
-        self.dataset = dataset
-        self.augmentation = augmentation
-        self.scaling = scaling
-        self.seed = seed
 
     def index(self, position: int) -> int:
         """The row of the data set that stands at a position of the stream."""
