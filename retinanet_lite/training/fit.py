@@ -37,10 +37,9 @@ def fit(
         training_data, validation_data: data sets of (image, target), see `to_batch`.
         recipe: how; by default `Recipe()`.
         augmentation: a transform of images with their boxes, such as `transforms.augment()`.
-        folder: for `last.pt`, the whole state of the training, from which a second call with the
-            same recipe goes on, to the end that one call would have had; `best.pt`, the detector of
-            the highest validation AP (without validation data: the last); and `log.jsonl`, a line
-            for each step.
+        folder: for `last.pt`, the whole state, from which a second call with the same recipe goes
+            on as if nothing had stopped the first; `best.pt`, the detector of the highest
+            validation AP (without validation data: the last); `log.jsonl`, a line for each step.
         workers: processes that load images.
 
     Returns:

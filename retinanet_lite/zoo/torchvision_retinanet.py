@@ -65,8 +65,9 @@ def from_torchvision(
     """The detector of a torchvision RetinaNet's parameters, with torchvision's results and labels.
 
     The network is read from the parameters: any depth of ResNet, any number of classes and
-    channels, v1 or v2, also in the names of torchvision's older layouts. It comes in eval mode, on
-    the CPU, with frozen batch norm; `freeze_bn=False` lets it learn.
+    channels, P6 from C5 or P5, heads with GroupNorm (v2) or without (v1), also in the names of
+    torchvision's older layouts. It comes in eval mode, on the CPU, with frozen batch norm;
+    `freeze_bn=False` lets it learn.
 
     Args:
         source: a state dict, a checkpoint with one under "model", or a file of either.
