@@ -1,8 +1,8 @@
-"""Make the detector that comes along: `python -m retinanet_lite.training.shapes_detector`.
+"""Make the detector that comes along, and measure it: `python benchmarks/shapes_detector.py`.
 
 It learns the twenty shapes from drawn scenes alone, starting from random weights. Stopped, the same
-command goes on. At the end it writes `shapes.pt` and, beside it, `shapes.json` with the recipe and
-what was measured.
+command goes on. At the end it writes `retinanet_lite/zoo/shapes.pt` and, beside it, `shapes.json`
+with the recipe and what was measured.
 """
 
 import json
@@ -11,15 +11,10 @@ from pathlib import Path
 
 import torch
 
-from ..data.drawing import CLASSES
-from ..data.scenes import ShapesDataset, test_scenes
-from ..detector import Detector
-from ..evaluation.measure import evaluate
-from ..model.backbone import BasicBlock
-from ..model.retinanet import RetinaNet
-from ..zoo import SHAPES
-from .fit import fit
-from .recipe import Recipe
+from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, evaluate, fit
+from retinanet_lite.data.drawing import CLASSES
+from retinanet_lite.data.scenes import ShapesDataset, test_scenes
+from retinanet_lite.zoo import SHAPES
 
 RUN = Path("runs/shapes")
 RECIPE = Recipe(steps=3000, batch_size=4, evaluate_every=10**9, save_every=50)
@@ -36,7 +31,7 @@ def main() -> None:
 
     measured = evaluate(Detector.load(SHAPES), test_scenes((640, 832), CLASSES))
     about = {
-        "made by": "python -m retinanet_lite.training.shapes_detector",
+        "made by": "python benchmarks/shapes_detector.py",
         "scenes": SCENES,
         "recipe": asdict(RECIPE),
         "last losses": {name: log[-1][name] for name in ("classification", "regression")},
