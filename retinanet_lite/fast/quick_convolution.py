@@ -53,18 +53,11 @@ class _Conv3x3(torch.autograd.Function):
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, stride: int = 1) -> Tensor:
-    """The gradient of the weights of a 3×3 convolution.
+    """The gradient [O, C, 3, 3] of a 3×3 convolution's weights.
 
-    Each of the nine weights between two channels sees the input shifted by its place in the
-    kernel. So its gradient is a product over all cells of the batch.
-
-    Args:
-        x: [B, C, H, W], the convolution's input.
-        gradient: [B, O, h, w], of its output, with h = H / stride and w = W / stride, rounded up.
-        stride: of the convolution.
-
-    Returns:
-        [O, C, 3, 3]
+    Each of the nine weights between two channels sees the input x [B, C, H, W] shifted by its place
+    in the kernel. So its gradient is a product, with that of the output, `gradient` [B, O, h, w],
+    over all cells of the batch.
     """
     in_channels, (out_channels, h, w) = x.shape[1], gradient.shape[1:]
     x = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)  # [B, H + 2, W + 2, C]

@@ -78,16 +78,10 @@ class QuickDetection(Detection):
 def best_entries(
     logits: Tensor, level_counts: list[int], top_k: int | None = 1000
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The `top_k` best entries of each level, for all images and levels at once.
+    """Rows, classes and logits of the `top_k` best entries of each level, [B, levels · top_k] each.
 
-    Args:
-        logits: [B, N, K].
-        level_counts: how many of the N rows each of the L levels has, in order.
-        top_k: as in `Detection`.
-
-    Returns:
-        rows, classes and logits, [B, L · top_k] each, or fewer where the largest level has fewer
-        entries; where another level has fewer, the rest are entries of −∞
+    All images and levels of the logits [B, N, K] at once. `level_counts` and `top_k` are those of
+    `Detection`. Where a level has fewer entries than the largest, the rest are −∞.
     """
     num_rows, num_classes = logits.shape[1:]
     if top_k is None:

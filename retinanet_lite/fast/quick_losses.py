@@ -45,17 +45,10 @@ class QuickFocalLoss(FocalLoss):
 def focal_loss_sum(
     logits: Tensor, classes: Tensor, weights: Tensor, alpha: float = 0.25, gamma: float = 2.0
 ) -> Tensor:
-    """The sum of `focal_loss` over all entries, each row times its weight.
+    """The sum of `focal_loss` over all logits [B, N, K], each row times its weight [B, N].
 
-    Loss and gradient come from one pass over the logits.
-
-    Args:
-        logits: [B, N, K].
-        classes: [B, N] int64, the class whose target is 1, or −1 for none.
-        weights: [B, N].
-
-    Returns:
-        a scalar
+    `classes` [B, N] int64 tells the class whose target is 1, or −1 for none. Loss and gradient come
+    from one pass over the logits.
     """
     return _FocalLossSum.apply(logits, classes, weights, alpha, gamma)
 

@@ -18,15 +18,9 @@ def match_batch(
     negative: float = 0.4,
     keep_best: bool | str = True,
 ) -> Tensor:
-    """`match_anchors` for every image of a batch.
+    """`match_anchors` for every image of a batch: [B, N].
 
-    Args:
-        anchors: [N, 4] in pixels.
-        boxes: [B, M, 4] in pixels; rows of −1 fill up an image with fewer objects.
-        positive, negative, keep_best: as in `match_anchors`.
-
-    Returns:
-        [B, N] int64: for every anchor its object's row, or `NEGATIVE`, or `IGNORED`
+    Rows of −1 in `boxes` [B, M, 4] fill up an image with fewer objects.
     """
     chunk = boxes.shape[1] if torch.compiler.is_compiling() else CHUNK
     best_iou = anchors.new_full((len(boxes), len(anchors)), -1.0)

@@ -56,8 +56,7 @@ class Detection(nn.Module):
         """The detections of each image, best first.
 
         Args:
-            classification: [B, N, K] logits.
-            regression: [B, N, 4] deltas.
+            classification, regression: logits [B, N, K] and deltas [B, N, 4].
             anchors: [N, 4] in pixels.
             level_counts: how many of the N anchors each level has, in order.
             size: (height, width) of the images in pixels, or the images [B, 3, H, W].

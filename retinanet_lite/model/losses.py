@@ -61,17 +61,13 @@ class FocalLoss(nn.Module):
     def forward(
         self, classification: Tensor, regression: Tensor, anchors: Tensor, annotations: Tensor
     ) -> dict[str, Tensor]:
-        """The two losses of a batch, in float32 also under autocast.
+        """The losses of a batch, "classification" and "regression", float32 also under autocast.
 
         Args:
-            classification: [B, N, K] logits.
-            regression: [B, N, 4] deltas.
+            classification, regression: logits [B, N, K] and deltas [B, N, 4].
             anchors: [N, 4] in pixels.
             annotations: [B, M, 5], x1, y1, x2, y2 in pixels and the class id 0 … K−1; rows of −1
                 fill up an image with fewer objects.
-
-        Returns:
-            {"classification": scalar, "regression": scalar}
 
         Raises:
             ValueError: for annotations of another shape, an impossible box or class id.
@@ -121,11 +117,7 @@ def focal_loss(logits: Tensor, targets: Tensor, alpha: float = 0.25, gamma: floa
 
     p_t is the probability given to the truth: sigmoid(logit) where the target is 1, one minus
     that where it is 0. Computed from logarithms of sigmoids, it and its gradient are exact for
-    any logit and γ: nothing is clamped.
-
-    Args:
-        logits: any shape.
-        targets: the same shape, 0 or 1.
+    any logit and γ: nothing is clamped. Targets, 0 or 1, have the shape of the logits.
     """
     signed = torch.where(targets == 1, logits, -logits)  # the logit of p_t
     weight = torch.where(targets == 1, alpha, 1 - alpha)

@@ -120,25 +120,14 @@ class RetinaNet(nn.Module):
         return self.focal_loss(*self.predict(images), annotations)
 
     def predict(self, images: Tensor) -> Prediction:
-        """What the network says about every anchor.
-
-        Args:
-            images: [B, 3, H, W] floating point, normalised.
-
-        Returns:
-            logits [B, N, K], deltas [B, N, 4], anchors [N, 4] in pixels
-
-        Raises:
-            ValueError: for images of another shape or type, or with values that are not finite.
-        """
+        """What the network says about every anchor of images [B, 3, H, W], as in `forward`."""
         check_images(images)
         # shapes for ResNet-50, 20 classes and images [2, 3, 640, 832]
         features = self.backbone(images)  # C3 [2, 512, 80, 104] … C5 [2, 2048, 20, 26]
         features = self.fpn(features)  # P3 [2, 256, 80, 104] … P7 [2, 256, 5, 7]
         deltas = torch.cat([self.regression_model(p) for p in features], dim=1)  # [2, 99765, 4]
-        logits = torch.cat(
-            [self.classification_model(p) for p in features], dim=1
-        )  # [2, 99765, 20]
+        logits = [self.classification_model(p) for p in features]
+        logits = torch.cat(logits, dim=1)  # [2, 99765, 20]
         return Prediction(logits, deltas, self.anchors(images.shape[-2:]))
 
     @torch.no_grad()
@@ -180,11 +169,8 @@ class RetinaNet(nn.Module):
     def freeze(self, *parts: str) -> None:
         """These parts do not learn, also after `train()`; those of an earlier call do again.
 
-        Statistics of their batch norm stay as well, and so does what `freeze_bn` has frozen.
-        `freeze()` leaves no part frozen.
-
-        Args:
-            parts: names of modules, such as "backbone.conv1", "backbone.layer1", "fpn".
+        Parts are names of modules, such as "backbone.conv1", "backbone.layer1", "fpn"; without one,
+        all learn. Statistics of their batch norm stay as well, and so does what `freeze_bn` froze.
 
         Raises:
             ValueError: if there is no such part.
