@@ -59,7 +59,9 @@ def training_scenes(
     size: tuple[int, int] = (128, 128), classes: tuple[str, ...] = THREE, length: int = 100_000
 ) -> ShapesDataset:
     """The scenes to learn from: `size` is height and width in pixels; seeds from a million on."""
-    return ShapesDataset(length, *size, 1_000_000, classes, num_objects=usual_number(size))
+    return ShapesDataset(
+        length, *size, first_seed=1_000_000, classes=classes, num_objects=usual_number(size)
+    )
 
 
 def test_scenes(
