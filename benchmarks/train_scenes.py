@@ -1,4 +1,4 @@
-"""Notebook 07's training with several seeds: what it reaches, and in how many seconds.
+"""Notebook 08's training with several seeds: what it reaches, and in how many seconds.
 
 python benchmarks/train_scenes.py            seeds 0, 1, 2
 python benchmarks/train_scenes.py 3 4        others

@@ -1,7 +1,7 @@
 """Whole training steps of the plain model, against the classes that the notebooks build.
 
-The notebooks prove each class alone; here they are put together as notebook 06 does it, with
-nothing of `retinanet_lite.model` but `match_anchors` and `BBoxTransform`, which notebook 05 calls.
+The notebooks prove each class alone; here they are put together as notebook 07 does it, with
+nothing of `retinanet_lite.model` but `match_anchors` and `BBoxTransform`, which notebook 06 calls.
 """
 
 import ast

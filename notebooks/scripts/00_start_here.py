@@ -23,17 +23,13 @@ import torch
 from torchvision.ops import box_iou
 from tqdm.auto import tqdm
 
-from retinanet_lite import BasicBlock, Detector, RetinaNet, retinanet_resnet50
+from retinanet_lite import BasicBlock, Detector, RetinaNet, learn, retinanet_resnet50
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import CLASSES, random_scene, walkthrough_scene
-from retinanet_lite.learn.diagrams import show_map, show_model
-from retinanet_lite.learn.exercises import check_describe, check_edges
-from retinanet_lite.learn.explorers import explore, slider
-from retinanet_lite.learn.figures import show_detections, show_scene
 from retinanet_lite.learn.trace import trace
 
 _ = torch.manual_seed(0)
-show_map()
+learn.show_map()
 
 # %% [markdown]
 # These are the parts of the detector, in the order of the notebooks. At the end of this page you will know what each is for.
@@ -46,7 +42,7 @@ show_map()
 
 # %%
 scene = walkthrough_scene()
-show_scene(scene, "What is in the picture, and where?")
+learn.show_scene(scene, "What is in the picture, and where?")
 
 # %% [markdown]
 # A box is four numbers: x1, y1 are its left and top edge, x2, y2 its right and bottom edge. They are in pixels, x counts to the right, y counts **down**, and (0, 0) is the top left corner of the picture. (Pictures and grids are given as rows × columns, height first: ours is 640×832. Boxes are given as width × height.) A class is a whole number from 0 to 19.
@@ -73,7 +69,7 @@ def above(threshold, detections):
     return {name: values[kept] for name, values in detections.items()}
 
 
-show_detections(scene, above(0.5, detections), "What does the detector find?")
+learn.show_detections(scene, above(0.5, detections), "What does the detector find?")
 
 # %% [markdown]
 # Did it find them all? We call an object found if a detection of the same class lies on it well. How well two boxes lie on each other is measured by their **IoU**, intersection over union: the area that they share, divided by the area that they cover together. It is 1 for equal boxes and 0 for boxes apart. We ask for at least 0.5.
@@ -92,7 +88,7 @@ print("objects found:", hits.sum().item(), "of", len(hits))
 print("the star:", hits[0].item())
 
 # %% [markdown]
-# The two that it misses are worth a look. The ring is cut off by the border, and what is left of it looks like a moon; so it says. And the blue pill at the bottom is so flat that none of the boxes that the detector starts from fits it well. That makes it hard, not impossible, as you will see below; notebooks 04 and 05 show why. It also says "flower" on the gear, beside "gear": two answers for one object, which notebook 08 explains.
+# The two that it misses are worth a look. The ring is cut off by the border, and what is left of it looks like a moon; so it says. And the blue pill at the bottom is so flat that none of the boxes that the detector starts from fits it well. That makes it hard, not impossible, as you will see below; notebooks 04 and 05 show why. It also says "flower" on the gear, beside "gear": two answers for one object, which notebook 09 explains.
 #
 # ### Play with it
 #
@@ -103,14 +99,14 @@ print("the star:", hits[0].item())
 def show_picture(seed, threshold):
     scene = random_scene(seed)
     detections = above(threshold, detector([scene.image])[0])
-    show_detections(scene, detections, f"Which scores are above {threshold:.2f}?")
+    learn.show_detections(scene, detections, f"Which scores are above {threshold:.2f}?")
 
 
 # %% tags=["nbval-ignore-output"]
-explore(
+learn.explore(
     show_picture,
-    seed=slider("picture", 1, 0, 99, continuous_update=False),
-    threshold=slider("score threshold", 0.5, 0.05, 1.0, 0.05, continuous_update=False),
+    seed=learn.slider("picture", 1, 0, 99, continuous_update=False),
+    threshold=learn.slider("score threshold", 0.5, 0.05, 1.0, 0.05, continuous_update=False),
 )
 
 # %% [markdown]
@@ -147,7 +143,7 @@ model.eval()
 print("detections:", len(model(images)[0]["boxes"]))
 
 # %% [markdown]
-# None. It is not that it sees no candidates: it looks at 24,993 boxes, and asks of each whether it holds one of the 20 classes. But a fresh network is made so that it says the same of all of them, a probability of 0.01 (notebook 05 says why), and only scores above 0.05 are reported.
+# None. It is not that it sees no candidates: it looks at 24,993 boxes, and asks of each whether it holds one of the 20 classes. But a fresh network is made so that it says the same of all of them, a probability of 0.01 (notebook 06 says why), and only scores above 0.05 are reported.
 #
 # `predict` returns what it says of each candidate: `logits`, a number for each class, and `deltas`, four numbers for the box. Notebook 03 makes them.
 
@@ -183,7 +179,7 @@ ax.set(title="Does it learn?", xlabel="step", ylabel="loss", yscale="log")
 _ = ax.legend()
 
 # %% [markdown]
-# (The jump at the start is a step that was too large; notebook 07 tames it.)
+# (The jump at the start is a step that was too large; notebook 08 tames it.)
 #
 # The same call as before, and now there are boxes. (Training is not the same to the last digit on every computer. On yours a box may be there that is not here.)
 
@@ -192,7 +188,7 @@ model.eval()
 learned = above(0.5, model(images)[0])
 hits = found(small_scene, learned)
 print("objects found:", hits.sum().item(), "of", len(hits))
-show_detections(small_scene, learned, "What has it learned?")
+learn.show_detections(small_scene, learned, "What has it learned?")
 
 # %% [markdown]
 # All are found, and this detector has seen no other picture: it knows this one by heart. On the next one it fails:
@@ -203,7 +199,7 @@ hits = found(half_size, above(0.5, model(to_batch([half_size])[0])[0]))
 print("objects found in another picture: under a third:", (hits.sum() < len(hits) / 3).item())
 
 # %% [markdown]
-# To learn *stars* rather than *this star* takes many pictures, and a test on pictures that it never saw. The detector at the top of this page has had that; notebook 07 shows how it is done.
+# To learn *stars* rather than *this star* takes many pictures, and a test on pictures that it never saw. The detector at the top of this page has had that; notebook 08 shows how it is done.
 #
 # ## What happened in between
 #
@@ -215,14 +211,15 @@ print("objects found in another picture: under a third:", (hits.sum() < len(hits
 # | 02 | pyramid | makes of them five grids, P3 to P7; the fine ones get back what the coarse ones know |
 # | 03 | heads | say at every cell of every grid which class is there, and how a box that stands there must move |
 # | 04 | anchors | are these boxes to start from: nine at every cell |
-# | 05 | loss | decides which anchor learns which object, and how wrong each answer is |
-# | 06 | detector | is all of it together, and the first step of learning |
+# | 05 | matching | decides which anchor learns which object |
+# | 06 | loss | says how wrong each answer is |
+# | 07 | detector | is all of it together, and the first step of learning |
 #
-# And then it is used: 07 trains a detector, 08 takes its detections apart, 09 measures them, and 10 brings in pictures of your own.
+# And then it is used: 08 trains a detector, 09 takes its detections apart, 10 measures them, and 11 brings in pictures of your own. (14 shows what others do otherwise.)
 #
 # There is also a page to read along, [the walkthrough](../docs/walkthrough.md). It goes through the whole model line by line, with the shape of every tensor. Its structure is that of a well-known public implementation, `pytorch-retinanet`, which we call **the original**. The notebooks build what the walkthrough describes, and check their shapes against it.
 #
-# Here is the whole, in numbers. It is the detector of these notebooks, RetinaNet over a ResNet-50, for a batch of two images of 640×832 pixels. You need not understand a row of it yet. After notebook 06 you will know why each number is what it is.
+# Here is the whole, in numbers. It is the detector of these notebooks, RetinaNet over a ResNet-50, for a batch of two images of 640×832 pixels. You need not understand a row of it yet. After notebook 07 you will know why each number is what it is.
 
 # %%
 table = trace(retinanet_resnet50(num_classes=20), height=640, width=832, batch_size=2)
@@ -232,10 +229,10 @@ print(table)
 # The same as a drawing:
 
 # %%
-show_model()
+learn.show_model()
 
 # %% [markdown]
-# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid, that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` counts the model's weights. (53,120 of them are batch norm's. Where trained weights were loaded these stay as they are; notebook 06 says why.)
+# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid, that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` counts the model's weights. (53,120 of them are batch norm's. Where trained weights were loaded these stay as they are; notebook 07 says why.)
 #
 # Two things to notice. The image's 640 rows become 80, 40, 20, 10 and 5: each level halves the one before, rounded up where it must. And the rows of `regression` add up to 99,765: that is how many boxes the detector looks at in each image.
 
@@ -259,7 +256,7 @@ def describe(box):
     ...
 
 
-check_describe(describe)
+learn.check_describe(describe)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -284,7 +281,7 @@ def edges(x, y, width, height):
     ...
 
 
-check_edges(edges)
+learn.check_edges(edges)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

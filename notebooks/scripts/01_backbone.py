@@ -21,16 +21,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import retinanet_lite
-from retinanet_lite import Detector
+from retinanet_lite import Detector, learn
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene, walkthrough_scene
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_friends_stem, check_padding_for
-from retinanet_lite.learn.explorers import choice, explore, slider
-from retinanet_lite.learn.figures import show_features, show_receptive_field
 
 _ = torch.manual_seed(0)
-show_map(here="backbone")
+learn.show_map(here="backbone")
 
 # %% [markdown]
 # In these notebooks the images are a batch of two: the scene with the star, and a second one, so that no mistake hides in a batch of one. B stands for the number of images, H and W for their height and width.
@@ -57,7 +53,7 @@ edge = torch.tensor([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]])
 grey = images.mean(dim=1, keepdim=True)  # [2, 1, 640, 832]
 answer = F.conv2d(grey, edge[None, None], padding=1)  # [2, 1, 640, 832]
 rows, columns = slice(180, 340), slice(340, 500)  # the part around the star
-show_features(
+learn.show_features(
     scenes[0].image[:, rows, columns],
     {"filter's answer": answer[0][:, rows, columns]},
     "Where are the upright edges of the star?",
@@ -297,7 +293,7 @@ trained = Detector.pretrained("shapes").model
 with torch.no_grad():
     T3, T4, T5 = trained.backbone(images)
 print("C3", shape(T3), "C4", shape(T4), "C5", shape(T5))
-show_features(
+learn.show_features(
     scenes[0].image, {"C3": T3[0], "C4": T4[0], "C5": T5[0]}, "What is left of the picture?"
 )
 
@@ -311,7 +307,7 @@ x1, y1, x2, y2 = (scenes[0].boxes[0] / 16).round().int().tolist()  # in cells of
 inside = T4[0, :, y1:y2, x1:x2].mean(dim=(1, 2))  # [256]
 everywhere = T4[0].mean(dim=(1, 2)) + 0.01  # so that silent channels don't count
 best = (inside / everywhere).topk(4).indices.tolist()
-show_features(
+learn.show_features(
     scenes[0].image,
     {f"channel {channel}": T4[0, channel][None] for channel in best},
     "Which channels of C4 answer the star?",
@@ -364,7 +360,7 @@ seen_columns = influence.sum(dim=0).nonzero()
 height, width = [(seen.max() - seen.min() + 1).item() for seen in (seen_rows, seen_columns)]
 print(f"measured: {height} × {width} pixels")
 cell = torch.tensor([column * 16, row * 16, column * 16 + 16, row * 16 + 16])
-show_receptive_field(scenes[0].image, influence, cell, "What does this cell of C4 see?")
+learn.show_receptive_field(scenes[0].image, influence, cell, "What does this cell of C4 see?")
 
 # %% [markdown]
 # Its outer size is just as counted. The bright area is what the cell sees, and the small box is the 16×16 pixels that it stands for. (Some edges are a little ragged: a max pool hands its gradient only to the greatest of nine numbers, and a ReLU only to positive ones.) The cell sees all of the star, and parts of its neighbours. That is how it can know that it lies on a *star*.
@@ -385,15 +381,15 @@ def show_field_of(level, row, column):
     seen = ((y - centre_y).abs() <= field // 2) & ((x - centre_x).abs() <= field // 2)
     cell = torch.tensor([column, row, column + 1, row + 1]) * stride
     title = f"What does cell ({row}, {column}) of {level} see?"
-    show_receptive_field(scenes[0].image, seen, cell, title)
+    learn.show_receptive_field(scenes[0].image, seen, cell, title)
 
 
 # %% tags=["nbval-ignore-output"]
-explore(
+learn.explore(
     show_field_of,
-    level=choice("level", ["C3", "C4", "C5"], "C3"),
-    row=slider("row", 10, 0, 19),
-    column=slider("column", 5, 0, 25),
+    level=learn.choice("level", ["C3", "C4", "C5"], "C3"),
+    row=learn.slider("row", 10, 0, 19),
+    column=learn.slider("column", 5, 0, 25),
 )
 
 # %%
@@ -415,7 +411,7 @@ def padding_for(kernel):
     ...
 
 
-check_padding_for(padding_for)
+learn.check_padding_for(padding_for)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -439,7 +435,7 @@ def friends_stem():
     ...
 
 
-check_friends_stem(friends_stem)
+learn.check_friends_stem(friends_stem)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

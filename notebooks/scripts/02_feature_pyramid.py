@@ -21,16 +21,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import retinanet_lite
-from retinanet_lite import Detector
+from retinanet_lite import Detector, learn
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene, walkthrough_scene
-from retinanet_lite.learn.diagrams import show_map, show_pyramid
-from retinanet_lite.learn.exercises import check_count_cells, check_merge
-from retinanet_lite.learn.explorers import explore_pyramid, show_pyramid_at
-from retinanet_lite.learn.figures import show_cells, show_features
 
 _ = torch.manual_seed(0)
-show_map(here="pyramid")
+learn.show_map(here="pyramid")
 
 # %% [markdown]
 # First the backbone's three grids, for the same two images as before. Its weights are random.
@@ -125,7 +121,7 @@ for level in range(3, 8):
 # That is the whole pyramid. In the drawing C3 stands on top, so the way "down" goes up the page:
 
 # %%
-show_pyramid()
+learn.show_pyramid()
 
 # %% [markdown]
 # ## Odd sizes
@@ -223,7 +219,7 @@ for name, a, b in zip(["P3", "P4", "P5", "P6", "P7"], before, after, strict=True
 star = scenes[0].boxes[0]
 centre = tuple(((star[:2] + star[2:]) / 2).tolist())
 names = ["P3", "P4", "P5", "P6", "P7"]
-show_cells(scenes[0].image, [8, 16, 32, 64, 128], centre, names)
+learn.show_cells(scenes[0].image, [8, 16, 32, 64, 128], centre, names)
 print("centre of the star:", centre)
 for level, name in enumerate(names, start=3):
     print(name, "row", int(centre[1] // 2**level), "column", int(centre[0] // 2**level))
@@ -237,7 +233,7 @@ with torch.no_grad():
     T = trained.fpn(trained.backbone(images))
 maps = {name: P[0] for name, P in zip(names, T, strict=True)}
 print(maps["P3"].shape[0], "channels")
-show_features(scenes[0].image, maps, "What does each level hold?")
+learn.show_features(scenes[0].image, maps, "What does each level hold?")
 
 # %% [markdown]
 # P3 and P4 show all objects, and no longer only their outlines as C3 did in notebook 01. That is what came down from C5. On P6 and P7 there is no shape left to see, but look where P7 is bright: at the house and at the disc, the two largest objects.
@@ -247,16 +243,16 @@ show_features(scenes[0].image, maps, "What does each level hold?")
 # Pick a point of the image and a level. On the left is what its cell sees, the bright part. On the right are the six channels that stand out most in this cell: how many standard deviations each is above its own mean over the level. Beyond two, the dashed line, we say that it fires. The first of them is drawn in the middle. Put the point on the star: which channel fires most there, and what else makes it fire? And does any level see all of the house?
 
 # %% tags=["nbval-ignore-output"]
-explore_pyramid(scenes[0], trained.backbone, maps)
+learn.explore_pyramid(scenes[0], trained.backbone, maps)
 
 # %%
-print(show_pyramid_at(scenes[0], trained.backbone, maps, x=240, y=152, level=3))
+print(learn.show_pyramid_at(scenes[0], trained.backbone, maps, x=240, y=152, level=3))
 
 # %% [markdown]
 # That is the small square, three cells of P3 wide. And the middle of the house, on the level that sees most:
 
 # %%
-print(show_pyramid_at(scenes[0], trained.backbone, maps, x=183, y=407, level=7))
+print(learn.show_pyramid_at(scenes[0], trained.backbone, maps, x=183, y=407, level=7))
 
 # %% [markdown]
 # P7 sees as many pixels as the house is high, but its cells are 128 pixels apart, and none stands just right. So no cell of this small detector sees all of the house. With more blocks, as in a ResNet-50, each would see more.
@@ -275,7 +271,7 @@ def count_cells(height, width):
     ...
 
 
-check_count_cells(count_cells)
+learn.check_count_cells(count_cells)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -299,7 +295,7 @@ def merge(lateral, coarser):
     ...
 
 
-check_merge(merge)
+learn.check_merge(merge)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -310,61 +306,7 @@ check_merge(merge)
 # ```
 # </details>
 #
-# ## What others do
-#
-# Implementations of RetinaNet are not all alike. In the package each difference is an argument, and from here on the notebooks show what it changes. You will meet three names: **the original**, which the walkthrough describes; **torchvision**, PyTorch's library for images, with an older RetinaNet, its **v1**, and a newer one, its **v2**; and **detectron2**, a library of detectors.
-#
-# ### P6 from P5
-#
-# torchvision's v1 makes P6 from P5, with `p6_from="P5"`. The paper and all the others make it from C5, as we do. Here are both, with the same weights where the shapes allow it:
-
-# %%
-from_P5 = retinanet_lite.PyramidFeatures(512, 1024, 2048, p6_from="P5")
-shared = {name: weight for name, weight in package.state_dict().items() if name != "p6.weight"}
-# strict=False: what is missing in `shared` stays as it is
-print("not shared:", from_P5.load_state_dict(shared, strict=False).missing_keys)
-for name, fpn in [("C5", package), ("P5", from_P5)]:
-    count = sum(p.numel() for p in fpn.p6.parameters())
-    print(f"P6 from {name}: weights {shape(fpn.p6.weight)} and 256 biases, {count:,} parameters")
-
-# %% [markdown]
-# P5 has 256 channels where C5 has 2048, so P6 needs an eighth of the weights. And what does it see? We take the cell of P6 that holds the star's centre, row 4, column 6, and let the gradient tell, as in notebook 01. It differs from zero where a cell of C3, C4 or C5 can change this one:
-
-# %%
-views = {}
-for name, fpn in [("C5", package), ("P5", from_P5)]:
-    grids = [C[:1].clone().requires_grad_() for C in (C3, C4, C5)]
-    fpn(grids)[3][0, :, 4, 6].sum().backward()
-    asked = [f"C{number}" for number, C in enumerate(grids, 3) if C.grad is not None]
-    views[f"P6 from {name}"] = grids[2].grad[0]  # [2048, 20, 26]
-    strength = grids[2].grad[0].abs().amax(dim=0)  # [20, 26]
-    seen = (strength > 1e-4 * strength.max()).sum().item()
-    print(f"P6 from {name}: asks {asked}, {seen} cells of it")
-show_features(scenes[0].image, views, "Which cells of C5 can change one cell of P6?")
-
-# %% [markdown]
-# Neither asks C3 or C4: the way down brings C5 to P3, and nothing comes back up. From C5, the cell of P6 sees 3×3 cells of C5, each with all its 2048 channels. From P5 it sees 5×5, since P5's own 3×3 convolution lies between, but only what passes through the 256 channels of `lateral5`. (The weights are random, so what counts is only which cells are not dark.)
-#
-# ### Stretching by 2
-#
-# The original and detectron2 stretch by a factor of 2. They first **pad** the image, at its right and lower border, to multiples of 32. (torchvision pads too, though it stretches as we do.) Take 417×333 pixels of our picture:
-
-# %%
-padded = F.pad(images[:1, :, :417, :333], (0, -333 % 32, 0, -417 % 32))  # right, bottom
-with torch.no_grad():
-    _, padded4, padded5 = backbone(padded)
-    doubled = F.interpolate(lateral5(padded5), scale_factor=2, mode="nearest")
-    fitted = F.interpolate(lateral5(padded5), size=padded4.shape[-2:], mode="nearest")
-print("padded to", shape(padded)[-2:], "C4", shape(padded4)[-2:], "doubled", shape(doubled)[-2:])
-print("doubled equals fitted:", torch.equal(doubled, fitted))
-for height, width in [(417, 333), (448, 352)]:
-    cells = [-(-height // stride) * -(-width // stride) for stride in (8, 16, 32, 64, 128)]
-    print(f"P3 to P7 of {height}×{width}: {sum(cells):,} cells")
-
-# %% [markdown]
-# Once the image is padded, both ways give the same numbers. The price of padding is cells to compute: 3,288 in place of 3,001.
-#
-# `retinanet_lite.zoo.torchvision_v1()` has all the arguments that make our detector torchvision's v1, `torchvision_v2()` those of v2, and `pytorch_retinanet()` those of the original; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# Others make P6 from P5, or stretch by 2: [what others do](14_what_others_do.ipynb#the-pyramid), once you have trained something.
 #
 # ## What to remember
 #

@@ -21,16 +21,12 @@ import torch.nn.functional as F
 from torch import nn
 
 import retinanet_lite
-from retinanet_lite import Detector
+from retinanet_lite import Detector, learn
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import CLASSES, random_scene, walkthrough_scene
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_row_of, check_to_grid
-from retinanet_lite.learn.explorers import explore, slider
-from retinanet_lite.learn.figures import ANCHOR, CELL, OBJECT, add_boxes, show_features, show_image
 
 _ = torch.manual_seed(0)
-show_map(here="heads")
+learn.show_map(here="heads")
 
 # %% [markdown]
 # First the pyramid's five levels, for the same two images as before.
@@ -133,10 +129,10 @@ for name, x in [("with permute", says_star.permute(0, 2, 3, 1)), ("without", say
     print(f"{name:12}: row {row} = cell ({i}, {j}), anchor {a}, says {CLASSES[label]!r}")
 
 # %%
-ax = show_image(scenes[0].image, "Where does the answer of the star's cell arrive?")
+ax = learn.show_image(scenes[0].image, "Where does the answer of the star's cell arrive?")
 edge = {"markeredgecolor": "white", "markersize": 14, "linestyle": ""}
-ax.plot(*points["with permute"], "o", color=OBJECT["edgecolor"], label="with permute", **edge)
-ax.plot(*points["without"], "X", color=ANCHOR["edgecolor"], label="without", **edge)
+ax.plot(*points["with permute"], "o", color=learn.OBJECT["edgecolor"], label="with permute", **edge)
+ax.plot(*points["without"], "X", color=learn.ANCHOR["edgecolor"], label="without", **edge)
 _ = ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
 # %% [markdown]
@@ -229,7 +225,7 @@ print(f"rows {first:,} to {first + 8:,}")
 #
 # What leaves the classification head are **logits**: any numbers from −∞ to ∞. The **sigmoid** σ(x) = 1 / (1 + e⁻ˣ) turns a logit into a probability between 0 and 1. Each class has its own, and they need not add up to 1. If all are small, there is no object: the background needs no class of its own.
 #
-# Why not let the head return probabilities at once? Because in float32 those near 1 are rounded to exactly 1, and logits are not. The loss that you will meet in notebook 05 takes the logarithm of the probability given to the truth. Suppose a head is very sure of a star, with a logit of 20, and there is none:
+# Why not let the head return probabilities at once? Because in float32 those near 1 are rounded to exactly 1, and logits are not. The loss that you will meet in notebook 06 takes the logarithm of the probability given to the truth. Suppose a head is very sure of a star, with a logit of 20, and there is none:
 
 # %%
 logit = torch.tensor(20.0, requires_grad=True)
@@ -244,7 +240,7 @@ for name, value in [("by way of the probability", by_probability), ("from the lo
 #
 # ### The first answer
 #
-# Before training, our `model` gives every anchor and every class the same probability, π = 0.01. Two things do that. The weights of the output layer are as good as 0, so what comes in has no say. What is left is its **bias**, and that is −log((1 − π) / π). Notebook 05 shows why nobody should start without it.
+# Before training, our `model` gives every anchor and every class the same probability, π = 0.01. Two things do that. The weights of the output layer are as good as 0, so what comes in has no say. What is left is its **bias**, and that is −log((1 − π) / π). Notebook 06 shows why nobody should start without it.
 
 # %%
 bias = model.classification_model.output.bias
@@ -269,7 +265,7 @@ maps = {
     for level, values, (rows, columns) in zip(range(3, 8), per_level, sizes, strict=True)
 }
 title = "Where does a trained head say 'star'? (dark: 0, bright: 1)"
-show_features(scenes[0].image, maps, title, limits=(0, 1))
+learn.show_features(scenes[0].image, maps, title, limits=(0, 1))
 
 # %%
 print("surest of all rows:", f"{p_star.argmax().item():,}")
@@ -298,13 +294,13 @@ def show_row(row):
     level, i, j, a = locate(row)
     stride = 2**level
     title = f"Row {row:,} belongs to this cell: P{level}, ({i}, {j}), anchor {a}"
-    ax = show_image(scenes[0].image, title)
+    ax = learn.show_image(scenes[0].image, title)
     cell = torch.tensor([[j, i, j + 1, i + 1]]) * stride
-    add_boxes(ax, cell, CELL)
+    learn.add_boxes(ax, cell, learn.CELL)
 
 
 # %% tags=["nbval-ignore-output"]
-explore(show_row, row=slider("row of the list", 80_000, 0, 99_764))
+learn.explore(show_row, row=learn.slider("row of the list", 80_000, 0, 99_764))
 
 # %%
 print(locate(first))
@@ -324,7 +320,7 @@ def to_grid(rows, height, width):
     ...
 
 
-check_to_grid(to_grid)
+learn.check_to_grid(to_grid)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -348,7 +344,7 @@ def row_of(level, i, j, anchor):
     ...
 
 
-check_row_of(row_of)
+learn.check_row_of(row_of)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -361,72 +357,7 @@ check_row_of(row_of)
 # ```
 # </details>
 #
-# ## What others do
-#
-# torchvision's v2 puts a **group norm** behind each of `conv1` to `conv4`, before the ReLU. The argument is `norm_groups=32`. The original, detectron2 and torchvision's v1 have no norm in their heads, and by default neither have we.
-#
-# You know batch norm from notebook 01. Group norm does the same to smaller sets of numbers. It cuts the 256 channels of an image into 32 groups of 8 neighbours, and brings each group to mean 0 and standard deviation 1, over its 8 channels and all cells of the level. Then each channel gets a learned scale and shift, which start as 1 and 0. By hand, for the second group of the first image:
-
-# %%
-norm = nn.GroupNorm(32, 256)
-with torch.no_grad():
-    x = regression_model.conv1(P5)  # [2, 256, 20, 26]
-    group = x[0, 8:16]
-    # eps, a tiny number, keeps it from dividing by 0
-    by_hand = (group - group.mean()) / (group.var(correction=0) + norm.eps).sqrt()
-    print(shape(x), "a group:", shape(group))
-    print("equal:", torch.allclose(by_hand, norm(x)[0, 8:16], atol=1e-4))
-
-# %% [markdown]
-# Why not batch norm? It would measure over the batch, and a detector's batch has few images, ours two. It would also keep one mean and one deviation for five levels that differ. Group norm needs neither: each image and each level is measured by itself, in training and afterwards.
-#
-# What changes in the head? A norm brings a shift of its own, so the convolution in front of it needs no bias.
-
-# %%
-plain = retinanet_lite.ClassificationModel(256, num_classes=20)
-normed = retinanet_lite.ClassificationModel(256, num_classes=20, norm_groups=32)
-for name, head in [("plain", plain), ("norm", normed)]:
-    sizes = {key: p.numel() for key, p in head.named_parameters()}
-    biases = sum(size for key, size in sizes.items() if key.startswith("conv") and "bias" in key)
-    norms = sum(size for key, size in sizes.items() if key.startswith("norm"))
-    print(f"{name:5} {sum(sizes.values()):,} parameters", end=" ")
-    print(f"with {biases:,} biases in conv1 to conv4, {norms:,} scales and shifts")
-
-# %% [markdown]
-# That is next to nothing. What the head says is another matter. How far do the logits of a level spread? The table has their standard deviation, and that of the features they are made of; the columns ×10 are for features that are ten times as large:
-
-# %%
-print("    features  plain   ×10  norm  ×10")
-with torch.no_grad():
-    for name, P in zip(["P3", "P4", "P5", "P6", "P7"], levels, strict=True):
-        spread = [
-            head(factor * P[:1]).std().item() for head in (plain, normed) for factor in (1, 10)
-        ]
-        print("{}  {:8.0f}  {:5.1f} {:5.0f}  {:4.1f} {:4.1f}".format(name, P[0].std(), *spread))
-    moved = (normed(P5) - normed(10 * P5)).abs().max().item()
-    print(f"norm, the logits of P5 move by at most {moved:.2f}")
-
-# %% [markdown]
-# Without a norm, ten times the features give ten times the logits, and P6 and P7, whose features are smaller, speak more softly than the others. With it, all levels are equally loud, and the factor is gone. That makes it easier for one head to serve five levels.
-#
-# The norm also joins what was apart, for the mean and the deviation are those of the whole level. Make the features of the star's cell on P5 ten times as large. Which cells now say something else?
-
-# %%
-louder = P5.clone()
-louder[:, :, 8, 13] *= 10
-maps = {}
-with torch.no_grad():
-    for name, head in [("plain", plain), ("norm", normed)]:
-        moved = (head(louder) - head(P5))[0].abs().reshape(20, 26, 9 * 20).amax(dim=2) > 0.005
-        maps[name] = moved[None].float()
-        print(f"{name}: the logits of {moved.sum().item()} of {moved.numel()} cells move")
-title = "Which cells of P5 hear of the star's cell? (bright: yes)"
-show_features(scenes[0].image, maps, title, limits=(0, 1))
-
-# %% [markdown]
-# In the plain head it is 11×11 cells, since each of five 3×3 convolutions adds one on every side. With the norm it is all 520. So what a cell says depends a little on all of the image, and, where a smaller image was filled up to the size of its batch, on the filling too.
-#
-# `retinanet_lite.zoo.torchvision_v2()` has the norm and all other arguments that make our detector torchvision's v2, and `torchvision_v1()` those of v1; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# Some put a norm into their heads: [what others do](14_what_others_do.ipynb#the-heads), once you have trained something.
 #
 # ## What to remember
 #

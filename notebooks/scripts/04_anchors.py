@@ -18,30 +18,15 @@ if find_spec("retinanet_lite") is None:
 # %%
 import matplotlib.pyplot as plt
 import torch
-from torchvision.models.detection.anchor_utils import AnchorGenerator
-from torchvision.models.detection.image_list import ImageList
 from torchvision.ops import box_iou
 
 import retinanet_lite
+from retinanet_lite import learn
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import CLASSES, random_scene, walkthrough_scene
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_anchor_shape, check_best_level
-from retinanet_lite.learn.explorers import explore_anchors, show_anchors_at
-from retinanet_lite.learn.figures import (
-    ANCHOR,
-    CELL,
-    DETECTION,
-    OBJECT,
-    POSITIVE,
-    add_boxes,
-    show_anchors,
-    show_image,
-    show_table,
-)
 
 _ = torch.manual_seed(0)
-show_map(here="anchors")
+learn.show_map(here="anchors")
 
 
 # %%
@@ -105,7 +90,7 @@ print(nine.round().int())
 centre = torch.tensor([(13 + 0.5) * stride, (8 + 0.5) * stride])
 at_star = nine + torch.cat([centre, centre])  # [9, 4]
 print("centre:", centre.tolist())
-show_anchors(scene.image, at_star, "Which of nine anchors fits the star best? (green)", star)
+learn.show_anchors(scene.image, at_star, "Which of nine anchors fits the star best? (green)", star)
 
 # %% [markdown]
 # The blue box is the star's. The others are the anchors: eight dashed, and in green the one that fits best. To compare boxes we use **IoU**, intersection over union: the shared area divided by the area of both together.
@@ -178,7 +163,7 @@ counts = package.level_counts(640, 832)
 print("anchors per level:", counts)
 best = torch.stack([level.amax(dim=0) for level in iou.split(counts)], dim=1)  # [13, 5]
 names = [CLASSES[label] for label in scene.labels.tolist()]
-show_table(
+learn.show_table(
     best, names, ["P3", "P4", "P5", "P6", "P7"], "Which level serves which object?", "best IoU"
 )
 
@@ -193,7 +178,7 @@ for name, value in zip(names, best.amax(dim=1).tolist(), strict=True):
 # %% [markdown]
 # Each object has its best level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661. Both reach 0.5, so the star will be learned on both.
 #
-# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one way to get a detector that trains without complaint and never finds some of the objects. Notebook 05 has the cure.
+# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one way to get a detector that trains without complaint and never finds some of the objects. Notebook 06 has the cure.
 #
 # ## Which sizes are covered?
 #
@@ -276,16 +261,16 @@ print("of these stick out:", (fitting & outside).sum().item())
 # The other sliders change what the anchors are made of: the base size in strides; how many scales there are from one size to its double (an octave); the ratio r, which gives anchors of 1/r, 1 and r; and where in its cell the centre (the +) stands, 0.5 being the middle. The pill's middle is (604, 598). None of the nine reaches an IoU of 0.5. Can you find anchors that do?
 
 # %% tags=["nbval-ignore-output"]
-explore_anchors(scene)
+learn.explore_anchors(scene)
 
 # %%
-print(show_anchors_at(scene, x=322, y=550, level=5))
+print(learn.show_anchors_at(scene, x=322, y=550, level=5))
 
 # %%
-print(show_anchors_at(scene, x=604, y=598, level=4))
+print(learn.show_anchors_at(scene, x=604, y=598, level=4))
 
 # %%
-print(show_anchors_at(scene, x=604, y=598, level=4, ratio=5.0))
+print(learn.show_anchors_at(scene, x=604, y=598, level=4, ratio=5.0))
 
 # %% [markdown]
 # P5 suits the heart best, with an IoU of 0.70. P4 would do, with 0.61; P6's anchors are too large, with 0.26. (The table above has the same numbers.) For the pill, level and ratio must both fit: P4, with a ratio of 5. But others pay for it:
@@ -313,7 +298,7 @@ def anchor_shape(base, scale, ratio):
     ...
 
 
-check_anchor_shape(anchor_shape)
+learn.check_anchor_shape(anchor_shape)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -338,7 +323,7 @@ def best_level(width, height):
     ...
 
 
-check_best_level(best_level)
+learn.check_best_level(best_level)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -353,104 +338,7 @@ check_best_level(best_level)
 # `best_level(168, 24)` is P4 with an IoU of 0.36, which is no more than the pill has in the scene. So it is the shape.
 # </details>
 #
-# ## What others do
-#
-# You have seen what leaving out the 0.5 does. The argument is `offset=0.0`; torchvision and detectron2 have it so. (detectron2 also lists the nine by size first: the three ratios of the first size, then those of the next.) torchvision goes two steps further:
-#
-# - `rounded=True`: it cuts the sizes to whole pixels, such as 40.3 to 40, and rounds the corners.
-# - `floor_strides=True`: it does not put the cells of a level 2^l pixels apart, but divides the image's side by the number of cells, and rounds down.
-#
-# Are these three all there is? torchvision's own class makes the same anchors:
-
-# %%
-theirs = retinanet_lite.Anchors(offset=0.0, rounded=True, floor_strides=True)
-whole_sizes = [[int(4 * 2**level * scale) for scale in scales] for level in range(3, 8)]
-generator = AnchorGenerator(whole_sizes, [[0.5, 1.0, 2.0]] * 5)
-print("sizes on P3:", [round(32 * scale, 1) for scale in scales], "→", whole_sizes[0])
-for height, width in [(640, 832), (800, 1088)]:
-    image = torch.zeros(1, 3, height, width)
-    grids = [torch.zeros(1, 1, *size) for size in theirs.level_sizes(height, width)]
-    made = generator(ImageList(image, [(height, width)]), grids)[0]
-    print(f"{height}×{width} equal to torchvision's: {torch.equal(theirs(image), made)}")
-
-# %% [markdown]
-# Here are the nine of the star's cell on P5, ours and theirs. The cell is the black square, the + is the anchors' centre, blue is the star's box, and green is anchor 3.
-
-# %%
-_, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
-cell = torch.tensor([[13, 8, 14, 9]]) * 32
-for ax, name, boxes in zip(axes, ["ours", "theirs"], [anchors, theirs(images)], strict=True):
-    show_image(scene.image, f"Where do the nine anchors stand? ({name})", ax)
-    add_boxes(ax, boxes[95589:95598], ANCHOR)
-    add_boxes(ax, star[None], OBJECT)
-    add_boxes(ax, cell, CELL)
-    add_boxes(ax, boxes[95592][None], POSITIVE | {"linewidth": 2.0}, ["anchor 3"])
-    x, y = ((boxes[95592, :2] + boxes[95592, 2:]) / 2).tolist()
-    ax.plot(x, y, "k+", markersize=12)
-    ax.set(xlim=(280, 580), ylim=(420, 120))
-    fit = box_iou(boxes[95592][None], star[None]).item()
-    print(f"{name:6} centre ({x:.0f}, {y:.0f}), IoU of anchor 3 with the star {fit:.3f}")
-
-# %% [markdown]
-# Half a cell up and to the left, and the star, whose middle is (420, 257), is better off by far. That is luck: it stands near a corner of this grid of P5, and others stand near the middle of a cell. We come to them in a moment.
-#
-# ### Strides that fall short
-#
-# The strides differ where the image's side does not divide by 2^l. For an image of 800×1088 pixels, this is how far apart torchvision's anchors stand, down and across, and how many pixels the last ones are away from where they would stand with 2^l:
-
-# %%
-for level, (rows, columns) in enumerate(theirs.level_sizes(800, 1088), start=3):
-    down, across = 800 // rows, 1088 // columns
-    off = (rows - 1) * (2**level - down), (columns - 1) * (2**level - across)
-    print(f"P{level}: {rows}×{columns} cells, {down} and {across} apart, the last off by", off)
-regular = retinanet_lite.Anchors(offset=0.0, rounded=True)(image)  # without floor_strides
-moved = box_iou(regular[-6][None], theirs(image)[-6][None]).item()  # anchor 3 of the last cell
-print(f"P7's last square of 512 pixels, as it stands and with 2^l: IoU {moved:.2f}")
-
-# %% [markdown]
-# On P7 the rows stand 114 pixels apart, where the cells are 128 pixels high. Each row falls 14 pixels further behind, and the last is 84 pixels off; the square anchor of 512 pixels there has an IoU of only 0.58 with the one that would stand there with 2^l. A shift that is the same everywhere can be learned. This one grows from row to row, and a head hardly knows in which row it is. (On P3 to P5 nothing is off, because 800 and 1088 divide by 32. torchvision fills every image up to such sides, and with `floor_strides` our detector does the same.)
-#
-# Do such anchors fit worse? We take the three differences one after the other, each on top of those before:
-
-# %%
-differences = [("offset", 0.0), ("rounded", True), ("floor_strides", True)]
-columns = []
-for count in range(4):
-    made = retinanet_lite.Anchors(**dict(differences[:count]))(images)
-    columns.append(box_iou(made, scene.boxes).amax(dim=0))  # [13], each object's best IoU
-    most = (columns[-1] - columns[max(count - 1, 0)]).abs().max().item()
-    name = f"+ {differences[count - 1][0]}" if count else "ours"
-    print(f"{name:15} mean {columns[-1].mean():.2f}, largest change {most:.2f}")
-titles = ["ours", "offset", "rounded", "strides"]
-show_table(torch.stack(columns, 1), names, titles, "What does each difference change?", "best IoU")
-
-# %% [markdown]
-# The offset changes much for one object or the other: the star gains 0.23, the gear loses 0.19. Over all of them it is even. The rounding changes next to nothing. And the strides change nothing in this picture, since they differ on P7 only (832 divides by 64, and not by 128), where no object has its best anchor.
-#
-# ### Mixed up
-#
-# What does not work is to learn with the one and read with the other. Let a detector have learned with torchvision's anchors, perfectly: for each object, the anchor that fits it best knows the deltas that lead to its box. The package's `BBoxTransform` makes deltas of anchors and boxes (`encode`) and boxes of anchors and deltas (`decode`); notebook 05 does both by hand. We read them with torchvision's anchors, and with ours:
-
-# %%
-transform = retinanet_lite.BBoxTransform()
-rows = box_iou(theirs(images), scene.boxes).argmax(dim=0)  # [13], each object's best anchor
-deltas = transform.encode(theirs(images)[rows], scene.boxes)
-for name, boxes in [("theirs", theirs(images)), ("ours  ", anchors)]:
-    read = transform.decode(boxes[rows], deltas)  # [13, 4]
-    fits = box_iou(read, scene.boxes).diagonal()
-    under = (fits < 0.5).sum().item()
-    print(f"read with {name}: mean IoU {fits.mean():.2f}, under 0.5: {under} of {len(fits)}")
-right, down = (read - scene.boxes)[0, :2].tolist()
-print(f"the star, read with ours: {right:.0f} pixels too far right, {down:.0f} too far down")
-
-ax = show_image(scene.image, "What comes of reading with the wrong anchors? (dashed)")
-add_boxes(ax, scene.boxes, OBJECT)
-add_boxes(ax, read, DETECTION | {"linestyle": "--"})
-
-# %% [markdown]
-# Every box is half a cell too far down and right, 4 pixels on P3 and 32 on P6. (The objects are blue, what was read is dashed.) The mean IoU of a perfect detector has dropped to 0.63, and nothing warns you: classes and scores do not depend on anchors. So tell the detector which anchors its weights were trained with: `RetinaNet(..., anchors=Anchors(offset=0.0, ...))`.
-#
-# `retinanet_lite.zoo.torchvision_v1()` and `torchvision_v2()` have these anchors and all other arguments that make our detector torchvision's; the table of all differences is in [differences](../docs/differences.md), and notebook 06 compares the whole detector with torchvision's.
+# torchvision and detectron2 leave the 0.5 out, and torchvision goes two steps further: [what others do](14_what_others_do.ipynb#anchors), once you have trained something.
 #
 # ## What to remember
 #
@@ -460,4 +348,4 @@ add_boxes(ax, read, DETECTION | {"linestyle": "--"})
 #
 # In the paper: RetinaNet §4, "Anchors". Anchors come from Ren, He, Girshick and Sun, *Faster R-CNN*, 2015 (arXiv 1506.01497), §3.1.
 #
-# Next: [05 · The focal loss](05_focal_loss.ipynb), where anchors learn objects.
+# Next: [05 · Matching](05_matching.ipynb), where anchors learn objects.

@@ -3,7 +3,7 @@
 Everywhere, one entry per image:
     detections  {"boxes" [n, 4], "scores" [n], "labels" [n]}, as a `RetinaNet` returns them
     targets     {"boxes" [m, 4], "labels" [m]}, and if known "iscrowd" [m] and "area" [m] in pixels²
-Boxes are x1, y1, x2, y2 in pixels. n and m may be 0. Notebook 09.
+Boxes are x1, y1, x2, y2 in pixels. n and m may be 0. Notebook 10.
 """
 
 import contextlib

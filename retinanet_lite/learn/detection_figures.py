@@ -1,4 +1,4 @@
-"""Figures of notebooks 08 and 09: detections, and how good they are.
+"""Figures of notebooks 09 and 10: detections, and how good they are.
 
 As in figures.py, each answers one question, draws into pyplot's current figure, returns nothing.
 """

@@ -15,48 +15,71 @@ DARK = "#455A64"
 ARROW = {"arrowstyle": "-|>", "color": DARK, "shrinkA": 0, "shrinkB": 0}
 
 NAMES = ("P3", "P4", "P5", "P6", "P7")
-# what each part is called, and what it gives
+# what each part is called, what it gives, and where it stands on the map
 PARTS = {
-    "image": "[B, 3, H, W]",
-    "backbone": "C3 … C5",
-    "pyramid": "P3 … P7",
-    "heads": "logits, deltas",
-    "anchors": "N boxes",
-    "loss": "two numbers",
-    "detector": "all of it",
+    "image": ("[B, 3, H, W]", 1.0, 3.9),
+    "backbone": ("C3 … C5", 3.0, 3.9),
+    "pyramid": ("P3 … P7", 5.0, 3.9),
+    "heads": ("logits, deltas", 7.0, 3.9),
+    "anchors": ("N boxes", 5.0, 2.5),
+    "matching": ("who learns what", 7.0, 2.5),
+    "loss": ("two numbers", 9.0, 3.2),
 }
+FLOW = (
+    ("image", "backbone"),
+    ("backbone", "pyramid"),
+    ("pyramid", "heads"),
+    ("heads", "loss"),
+    ("anchors", "matching"),
+    ("matching", "loss"),
+    ("training", "detection"),
+    ("detection", "evaluation"),
+    ("evaluation", "your data"),
+)
+# what is done with the detector, which is all of the parts
 USES = {
-    "training": "weights",
-    "detection": "boxes",
-    "evaluation": "AP",
-    "your data": "your detector",
+    "training": ("weights", 3.0, 0.85),
+    "detection": ("boxes", 5.0, 0.85),
+    "evaluation": ("AP", 7.0, 0.85),
+    "your data": ("your detector", 9.0, 0.85),
 }
+PLACES = ("image", "backbone", "pyramid", "heads", "anchors", "matching", "loss", "detector", *USES)
 
 
 def show_map(here: str | None = None) -> None:
-    """The notebooks in their order: the parts above, what is done with the detector below.
+    """The notebooks: the detector's parts above, what is done with it below, and "you are here".
 
-    A mark stands on the one in hand. Arrows show what is made of what; anchors are made of nothing
-    but the image's size.
+    Arrows show what is made of what; anchors are made of nothing but the image's size.
     """
-    if here not in (None, *PARTS, *USES):
-        raise ValueError(f"here must be one of {(*PARTS, *USES)}; got {here!r}")
+    if here not in (None, *PLACES):
+        raise ValueError(f"here must be one of {PLACES}; got {here!r}")
     place = f"; you are at {here}" if here else ""
     ax = diagram(
-        f"The map of the notebooks. The parts: {', '.join(PARTS)}. What is done with the detector: "
-        f"{', '.join(USES)}{place}.",
-        (9.6, 2.2),
-        (14.4, 3.7),
+        f"The map of the notebooks. The parts of the detector: {', '.join(PARTS)}. What is done "
+        f"with it: {', '.join(USES)}{place}.",
+        (7.6, 3.2),
+        (10.3, 4.6),
     )
-    for row, y in ((PARTS, 2.8), (USES, 1.0)):
-        for i, (name, gives) in enumerate(row.items()):
-            x = 1.0 + 2.05 * (i + (0 if row is PARTS else 1.5))
-            box(ax, x, y, 1.5, 0.7, name, OBJECT["edgecolor"] if name == here else PALE)
-            ax.text(x, y - 0.65, gives, ha="center", va="center", fontsize=8, color=DARK)
-            if name in ("image", "backbone", "pyramid", "training", "detection"):
-                arrow(ax, (x + 0.75, y), (x + 1.3, y))
-            if name == here:
-                ax.text(x, y + 0.6, "you are here", ha="center", va="center", fontsize=8)
+    frame = FancyBboxPatch((2.0, 1.75), 8.0, 2.75, boxstyle="round,pad=0.05")
+    frame.set(facecolor="none", edgecolor=DARK, linewidth=1.2)
+    if here == "detector":
+        frame.set(edgecolor=OBJECT["edgecolor"], linewidth=2.5)
+    ax.add_patch(frame)
+    ax.text(9.9, 4.3, "detector", ha="right", va="center", fontsize=9, color=DARK)
+    arrow(ax, (3.0, 1.7), (3.0, 1.2))
+    ax.plot([1.0, 1.0], [3.25, 2.5], color=DARK, linewidth=1)
+    arrow(ax, (1.0, 2.5), (4.3, 2.5))
+    ax.text(1.1, 2.62, "its size", fontsize=8, color=DARK)
+    places = PARTS | USES
+    for start, end in FLOW:
+        (_, x, y), (_, to_x, to_y) = places[start], places[end]
+        arrow(ax, (x + 0.7, y), (to_x - 0.7, to_y))
+    for name, (gives, x, y) in places.items():
+        box(ax, x, y, 1.4, 0.6, name, OBJECT["edgecolor"] if name == here else PALE)
+        ax.text(x, y - 0.45, gives, ha="center", va="center", fontsize=8, color=DARK)
+    if here:
+        _, x, y = places.get(here, ("", 9.0, 1.6))
+        ax.text(x, y + 0.42, "you are here", ha="center", va="center", fontsize=8)
 
 
 def show_model() -> None:

@@ -6,9 +6,9 @@ heads       each level → logits and deltas          03
 anchors     image size → anchors                    04
 matching    which anchor learns which object        05
 boxes       box ↔ deltas of an anchor               05
-losses      focal loss and box loss                 05
-retinanet   all of it put together, first weights   06
-detection   logits and deltas → boxes               08
+losses      focal loss and box loss                 05, 06
+retinanet   all of it put together, first weights   07
+detection   logits and deltas → boxes               09
 builders    RetinaNets by name; imagenet, a backbone's known weights
 input_checks  what wrong images and annotations are told
 """

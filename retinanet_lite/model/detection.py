@@ -1,6 +1,6 @@
 """Detection: from logits and deltas to a short list of boxes for each image.
 
-RetinaNet §4, "Inference"; notebook 08.
+RetinaNet §4, "Inference"; notebook 09.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Notebooks 08 and 09: from the heads' answers to detections, and how good these are."""
+"""Notebooks 09 and 10: from the heads' answers to detections, and how good these are."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def stretched(side: float, t: float, limit: float = MOST) -> float:
 
 @graded
 def check_decode_box(decode_box: Callable) -> None:
-    """Notebook 08, exercise 1: an anchor and four deltas → a box."""
+    """Notebook 09, exercise 1: an anchor and four deltas → a box."""
     anchor = [10.0, 10.0, 50.0, 90.0]
     xa, ya, wa, ha = 30.0, 50.0, 40.0, 80.0
     for deltas in ([1.0, -0.5, 2.0, -1.0], [0.5, 1.0, 30.0, 0.0]):
@@ -106,7 +106,7 @@ def non_maximum(
 
 @graded
 def check_nms(nms: Callable) -> None:
-    """Notebook 08, exercise 2: which boxes of a class stay."""
+    """Notebook 09, exercise 2: which boxes of a class stay."""
     chain = [
         [1.0, 0.7, 0.3, 0.0, 0.0],
         [0.7, 1.0, 0.6, 0.0, 0.0],
@@ -164,7 +164,7 @@ def check_nms(nms: Callable) -> None:
 
 @graded
 def check_count_kept(count_kept: Callable) -> None:
-    """Notebook 08, exercise 3: how many entries go on after the threshold and the top-k."""
+    """Notebook 09, exercise 3: how many entries go on after the threshold and the top-k."""
     for levels, threshold, top_k in [
         ([[0.9, 0.02, 0.3, 0.6, 0.07, 0.04], [0.2, 0.01], [0.04, 0.03]], 0.05, 2),
         ([[0.5, 0.5, 0.7], [0.1, 0.8, 0.9]], 0.5, 1000),
@@ -194,7 +194,7 @@ def check_count_kept(count_kept: Callable) -> None:
 
 @graded
 def check_precision_and_recall(precision_and_recall: Callable) -> None:
-    """Notebook 09, exercise 1: precision and recall of the n best detections."""
+    """Notebook 10, exercise 1: precision and recall of the n best detections."""
     hits = [True, True, False, True, False, False, True]
     for num_objects, n in [(5, 3), (8, 5), (5, 7)]:
         found = sum(hits[:n])
@@ -228,7 +228,7 @@ def mean_at(points: int, curve: list[tuple[float, float]]) -> float:
 
 @graded
 def check_area(area: Callable) -> None:
-    """Notebook 09, exercise 2: the area under the envelope, PASCAL VOC's AP."""
+    """Notebook 10, exercise 2: the area under the envelope, PASCAL VOC's AP."""
     for recall, precision in [
         ([0.5, 0.5, 1.0], [1.0, 0.5, 2 / 3]),
         ([0.0, 0.25, 0.5, 0.5], [0.0, 0.5, 2 / 3, 0.5]),
@@ -279,7 +279,7 @@ def best(row: list[float], objects: Sequence[int]) -> int:
 
 @graded
 def check_match_voc(match: Callable) -> None:
-    """Notebook 09, exercise 3: which object each detection finds, by PASCAL VOC's rule."""
+    """Notebook 10, exercise 3: which object each detection finds, by PASCAL VOC's rule."""
     for overlaps, threshold in [
         ([[0.6, 0.9], [0.7, 0.8], [0.3, 0.55]], 0.5),
         ([[0.55, 0.2], [0.9, 0.3], [0.1, 0.5]], 0.5),

@@ -1,4 +1,4 @@
-"""Notebooks 05 and 06: targets, focal loss, the whole model."""
+"""Notebooks 05 to 07: targets, focal loss, the whole model."""
 
 import math
 from collections.abc import Callable
@@ -132,7 +132,7 @@ def check_targets(targets: Callable) -> None:
 
 @graded
 def check_focal(focal: Callable) -> None:
-    """Notebook 05, exercise 3: the focal loss of one entry."""
+    """Notebook 06, the exercise: the focal loss of one entry."""
 
     def loss(p: float, alpha: float, weight: float) -> float:
         return -alpha * weight * math.log(p)
@@ -182,7 +182,7 @@ def check_focal(focal: Callable) -> None:
 
 @graded
 def check_prior_bias(prior_bias: Callable) -> None:
-    """Notebook 06, exercise 1: the bias whose sigmoid is the prior."""
+    """Notebook 07, exercise 1: the bias whose sigmoid is the prior."""
     for prior in (0.01, 0.5, 0.2):
         (bias,) = numbers(prior_bias(prior), ["the bias"], f"for π = {prior}")
         probability = torch.tensor(bias, dtype=torch.float64).sigmoid().item()
@@ -200,7 +200,7 @@ def check_prior_bias(prior_bias: Callable) -> None:
 
 @graded
 def check_split_levels(split_levels: Callable) -> None:
-    """Notebook 06, exercise 2: one list of rows → five levels."""
+    """Notebook 07, exercise 2: one list of rows → five levels."""
     for height, width in [(640, 832), (65, 97)]:
         sizes = [9 * rows * columns for rows, columns in grids(height, width)]
         rows = torch.arange(2 * sum(sizes) * 3).reshape(2, -1, 3)

@@ -1,4 +1,4 @@
-"""Notebooks 07 and 10: training, and data of one's own."""
+"""Notebooks 08 and 11: training, and data of one's own."""
 
 import math
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from ..grading import NotYet, close, filled, graded, judge, show
 
 @graded
 def check_learning_rate(step_rate: Callable) -> None:
-    """Notebook 07, exercise 1: a rate that rises, stays, and drops to a tenth at given steps."""
+    """Notebook 08, exercise 1: a rate that rises, stays, and drops to a tenth at given steps."""
     highest, rising, drops = 0.08, 4, [10, 15]
     for t in (0, 3, 4, 9, 10, 14, 15, 40):
         gone = sum(drop <= t for drop in drops)
@@ -39,7 +39,7 @@ def check_learning_rate(step_rate: Callable) -> None:
 
 @graded
 def check_clip(clip: Callable) -> None:
-    """Notebook 07, exercise 2: gradients shortened together to a common norm."""
+    """Notebook 08, exercise 2: gradients shortened together to a common norm."""
     gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[0.0], [4.0]])]  # of norm 5
     for limit in (1.0, 10.0):
         case = f"for gradients of norms 3 and 4, together 5, and limit {limit:g},"
@@ -72,7 +72,7 @@ def check_clip(clip: Callable) -> None:
 
 @graded
 def check_from_coco(from_coco: Callable) -> None:
-    """Notebook 10, exercise 1: COCO's box → edges."""
+    """Notebook 11, exercise 1: COCO's box → edges."""
     for x, y, w, h in [(10, 20, 30, 50), (0, 7, 5, 2)]:
         judge(
             f"for {[x, y, w, h]}",
@@ -92,7 +92,7 @@ def check_from_coco(from_coco: Callable) -> None:
 
 @graded
 def check_to_labels(to_labels: Callable) -> None:
-    """Notebook 10, exercise 2: category ids with gaps → labels 0 … K − 1."""
+    """Notebook 11, exercise 2: category ids with gaps → labels 0 … K − 1."""
     for ids in ([3, 1, 7, 3], [90, 2, 2, 5, 1]):
         order = sorted(set(ids))
         right = [order.index(i) for i in ids]

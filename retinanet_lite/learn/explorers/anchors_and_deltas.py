@@ -1,4 +1,4 @@
-"""Explorers of notebooks 04, 05 and 08: anchors, matching, and the deltas that move a box."""
+"""Explorers of notebooks 04, 05 and 09: anchors, matching, and the deltas that move a box."""
 
 import matplotlib.pyplot as plt
 import torch

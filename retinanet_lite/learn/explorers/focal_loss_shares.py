@@ -1,4 +1,4 @@
-"""The explorer of notebook 05: what the focal loss hears of a scene's real anchors."""
+"""The explorer of notebook 06: what the focal loss hears of a scene's real anchors."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Explorers of notebooks 08 and 09: what each stage of detection removes, and the curve of AP."""
+"""Explorers of notebooks 09 and 10: what each stage of detection removes, and the curve of AP."""
 
 from collections.abc import Sequence
 from functools import cache

@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 09 · Evaluation
+# # 10 · Evaluation
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/09_evaluation.ipynb)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/10_evaluation.ipynb)
 #
 # **In this notebook you compute precision, recall and average precision by hand, get the very numbers of pycocotools, and see where a detector's errors come from.**
 #
-# About 30 seconds on a CPU, and 35 minutes to read. You need detections, as notebook [08](08_detection.ipynb) makes them, and IoU from notebook [05](05_focal_loss.ipynb).
+# About 30 seconds on a CPU, and 35 minutes to read. You need detections, as notebook [09](09_detection.ipynb) makes them, and IoU from notebook [05](05_matching.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -21,28 +21,11 @@ import torch
 from torchvision.ops import box_iou, nms
 from tqdm.auto import tqdm
 
+from retinanet_lite import Detector, learn
 from retinanet_lite.data.drawing import CLASSES
 from retinanet_lite.data.scenes import test_scenes
-from retinanet_lite.detector import Detector
-from retinanet_lite.evaluation.average_precision import (
-    coco_metrics,
-    mean_average_precision,
-    precision_recall,
-)
-from retinanet_lite.evaluation.error_kinds import sort_errors
-from retinanet_lite.learn.detection_figures import (
-    show_average_precision,
-    show_curves,
-    show_kinds,
-    show_lines,
-    show_numbers,
-    show_worst,
-)
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_area, check_match_voc, check_precision_and_recall
-from retinanet_lite.learn.explorers import CurveWalk
 
-show_map(here="evaluation")
+learn.show_map(here="evaluation")
 
 # %% [markdown]
 # ## On paper
@@ -123,19 +106,21 @@ print("51 ones, 50 · 2/3:", round((51 * 1 + 50 * 2 / 3) / 101, 4))
 # Up to a recall of 0.5 the best precision is 1, that are 51 of the 101. For the other 50 it is 2/3. The package's `precision_recall` takes detections and objects of many images; here is one:
 
 # %%
+from retinanet_lite.evaluation.average_precision import precision_recall
+
 label = torch.zeros(3, dtype=torch.int64)
 paper_detections = [{"boxes": found, "scores": scores, "labels": label}]
 paper_targets = [{"boxes": objects, "labels": label[:2]}]
 curve = precision_recall(paper_detections, paper_targets, label=0)
 print("the same AP:", abs(curve.average_precision - average_precision(precision, recall)) < 1e-9)
-show_average_precision(curve, "What is the average of precision?")
+learn.show_average_precision(curve, "What is the average of precision?")
 
 # %% [markdown]
 # The dashed line joins the precisions after each detection: it falls with a miss and rises with a hit. The solid line is the envelope. The dots are the 101 answers, and AP is their mean, nearly the grey area.
 #
 # ## A real detector
 #
-# The detector is the one of notebook 08. The 40 scenes are drawn from other random numbers than those it has learned from.
+# The detector is the one of notebook 09. The 40 scenes are drawn from other random numbers than those it has learned from.
 
 # %%
 dataset = test_scenes((640, 832), CLASSES, length=40)
@@ -185,7 +170,7 @@ for name in ("star", "hexagon"):
 # %%
 hexagons = precision_recall(detections, targets, CLASSES.index("hexagon"))
 print("the same AP:", abs(hexagons.average_precision - average_precision(precision, recall)) < 1e-9)
-show_average_precision(hexagons, "How well are hexagons found?")
+learn.show_average_precision(hexagons, "How well are hexagons found?")
 
 # %% [markdown]
 # ### All classes, and how strict?
@@ -218,7 +203,9 @@ print(f"AP50: {AP50:.2f}  AP75: {AP75:.2f}  AP: {AP:.2f}")
 lines = {"all classes": [np.mean(values) for values in by_hand.values()]}
 for name in ("ring", "star", "pill"):
     lines[name] = [values[CLASSES.index(name)] for values in by_hand.values()]
-show_lines(list(by_hand), lines, "How strict may you be?", "IoU threshold", "average precision")
+learn.show_lines(
+    list(by_hand), lines, "How strict may you be?", "IoU threshold", "average precision"
+)
 
 # %% [markdown]
 # ### Proof
@@ -226,6 +213,8 @@ show_lines(list(by_hand), lines, "How strict may you be?", "IoU threshold", "ave
 # `pycocotools` is the program by which detectors are compared. `coco_metrics` hands it our detections and returns its numbers. There is no gradient to compare: a measure is not learned from.
 
 # %%
+from retinanet_lite.evaluation.average_precision import coco_metrics, mean_average_precision
+
 coco = coco_metrics(detections, targets, CLASSES)
 for name, ours in [("AP", AP), ("AP50", AP50), ("AP75", AP75)]:
     print(
@@ -246,7 +235,7 @@ print("the package's own:                   equal:", abs(package - coco["AP"]) <
 # | ARs, ARm, ARl | AR100 of small, medium and large objects |
 
 # %%
-show_numbers(coco, "COCO's twelve numbers for this detector")
+learn.show_numbers(coco, "COCO's twelve numbers for this detector")
 print("small objects are the hardest:", coco["APs"] < min(coco["APm"], coco["APl"]))
 print("10 detections of a class are enough:", abs(coco["AR10"] - coco["AR100"]) < 1e-9)
 
@@ -272,7 +261,7 @@ curves = {
     name: precision_recall(detections, targets, CLASSES.index(name), iou_threshold=0.9)
     for name in ("ring", "star", "hexagon", "frame", "arrow")
 }
-show_curves(curves, "Whose boxes are placed best? (IoU 0.9)")
+learn.show_curves(curves, "Whose boxes are placed best? (IoU 0.9)")
 
 # %% [markdown]
 # ## Where the errors are
@@ -288,14 +277,16 @@ show_curves(curves, "Whose boxes are placed best? (IoU 0.9)")
 # And every object: **correct** if it is found; if not, **wrong class** or **badly placed** if it is the object that a detection of this kind overlaps most (the best one decides), and **missed** otherwise.
 
 # %%
+from retinanet_lite.evaluation.error_kinds import sort_errors
+
 errors = sort_errors(detections, targets, score_threshold=0.5)
 print("detections:", errors.detection_counts)
 print("objects:   ", errors.object_counts)
 counts = {"detections": errors.detection_counts, "objects": errors.object_counts}
-show_kinds(counts, "Where do the errors come from? (score of at least 0.5)")
+learn.show_kinds(counts, "Where do the errors come from? (score of at least 0.5)")
 
 # %% [markdown]
-# A dozen detections are wrong, nearly all of them by their class. Yet few objects are lost to a wrong class: the others are found as well, under their right name, like the gear of notebook 08. And the objects that are missed?
+# A dozen detections are wrong, nearly all of them by their class. Yet few objects are lost to a wrong class: the others are found as well, under their right name, like the gear of notebook 09. And the objects that are missed?
 
 # %%
 small = []
@@ -315,7 +306,7 @@ print("missed:", len(small), " of these small:", sum(small))
 # Look at one of each kind that occurs: the wrong detection with the highest score (dashed) and its object, and an object that is missed.
 
 # %%
-show_worst(items, detections, errors.detections, errors.objects)
+learn.show_worst(items, detections, errors.detections, errors.objects)
 
 # %% [markdown]
 # ## Which threshold?
@@ -333,7 +324,7 @@ thresholds = np.linspace(0.05, 0.95, 19)
 shown = [all_hits[all_scores >= threshold] for threshold in thresholds]
 precisions = [hits.mean() for hits in shown]
 recalls = [hits.sum() / sum(num_objects) for hits in shown]
-show_lines(
+learn.show_lines(
     thresholds,
     {"precision": precisions, "recall": recalls},
     "Which score threshold?",
@@ -399,7 +390,7 @@ print("AP50 falls with it:", mean_average_precision(one_nms, targets, 20, [0.5])
 # Walk along a class's curve with the score threshold. Beside it are errors: wrong detections that have just come in, and objects that nothing finds at this threshold. Start at 1 and go down. Which hexagons come late, and what is taken for one? (At most two errors of each kind are shown.)
 
 # %%
-walk = CurveWalk(items, detections, targets, CLASSES)
+walk = learn.CurveWalk(items, detections, targets, CLASSES)
 
 # %% tags=["nbval-ignore-output"]
 walk.explore("hexagon")
@@ -421,7 +412,7 @@ def of_the_best(hits, num_objects, n):
     ...
 
 
-check_precision_and_recall(of_the_best)
+learn.check_precision_and_recall(of_the_best)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -446,7 +437,7 @@ def area(recall, precision):
     ...
 
 
-check_area(area)
+learn.check_area(area)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -474,7 +465,7 @@ def match_voc(overlaps, threshold):
     ...
 
 
-check_match_voc(match_voc)
+learn.check_match_voc(match_voc)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -512,4 +503,4 @@ print("the area (VOC 2010 on):", round(0.5 * 1 + 0.5 * 2 / 3, 3))
 #
 # RetinaNet's paper reports COCO's AP in §5. The rules are those of Lin et al., *Microsoft COCO: Common Objects in Context*, 2014 (arXiv 1405.0312), and its page on detection evaluation; PASCAL VOC's are in Everingham et al., *The PASCAL Visual Object Classes (VOC) Challenge*, 2010. The kinds of errors follow Bolya et al., *TIDE*, 2020 (arXiv 2008.08115).
 #
-# Next: [10 · Your own data](10_your_own_data.ipynb).
+# Next: [11 · Your own data](11_your_own_data.ipynb).

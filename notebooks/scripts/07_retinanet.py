@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 06 · RetinaNet
+# # 07 · RetinaNet
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/06_retinanet.ipynb)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/07_retinanet.ipynb)
 #
 # **In this notebook you put all the parts together, follow an image through every tensor of the walkthrough, and look at the gradients of the first step.**
 #
-# About a minute on a CPU with 4 GB of memory free, and 40 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [05](05_focal_loss.ipynb).
+# About a minute on a CPU with 4 GB of memory free, and 40 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [06](06_focal_loss.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -19,36 +19,15 @@ if find_spec("retinanet_lite") is None:
 import math
 
 import torch
-import torchvision
 from torch import nn
-from torchvision.models.detection.image_list import ImageList
 
 import retinanet_lite
-from retinanet_lite import (
-    Anchors,
-    Bottleneck,
-    ClassificationModel,
-    Detector,
-    FocalLoss,
-    PyramidFeatures,
-    RegressionModel,
-    ResNet,
-    quicken,
-    unquicken,
-)
+from retinanet_lite import learn
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import random_scene, walkthrough_scene
-from retinanet_lite.learn.detection_figures import show_stages
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_prior_bias, check_split_levels
-from retinanet_lite.learn.explorers import explore, slider
-from retinanet_lite.learn.figures import show_detections, show_gradients
-from retinanet_lite.learn.trace import trace
-from retinanet_lite.zoo import torchvision_v1
-from retinanet_lite.zoo.detector_file import arguments
 
 _ = torch.manual_seed(0)
-show_map(here="detector")
+learn.show_map(here="detector")
 
 
 # %%
@@ -70,6 +49,16 @@ print("annotations", shape(annotations))
 # You have built every one of these. The pyramid asks the backbone how many channels C3, C4 and C5 have, so that the same lines work for a ResNet-18. (Two more parts, `BBoxTransform` and `ClipBoxes`, turn deltas into boxes and cut them off at the image's border. `BBoxTransform` also makes the targets of the box loss, as in notebook 05. `ClipBoxes` serves detection alone; see [regression and classification](../docs/regression_and_classification.md).)
 
 # %%
+from retinanet_lite import (
+    Anchors,
+    Bottleneck,
+    ClassificationModel,
+    FocalLoss,
+    PyramidFeatures,
+    RegressionModel,
+    ResNet,
+)
+
 backbone = ResNet(Bottleneck, [3, 4, 6, 3])
 print("channels of C3, C4, C5:", backbone.out_channels)
 fpn = PyramidFeatures(*backbone.out_channels)
@@ -142,6 +131,9 @@ print("learning, frozen: ", sum(bn.weight.requires_grad for bn in batch_norms(ba
 
 
 # %%
+from retinanet_lite import quicken, unquicken
+
+
 def kept_for_the_way_back(module, x):
     sizes = {}
     weights = {p.data_ptr() for p in module.parameters()}
@@ -217,7 +209,7 @@ losses = focal_loss(classification, regression, boxes, annotations)
 print({name: round(loss.item(), 3) for name, loss in losses.items()})
 
 # %% [markdown]
-# Two numbers, and both are near those that you computed in notebook 05 for the scene alone.
+# Two numbers, and both are near those that you computed in notebook 06 for the scene alone.
 #
 # ## The class
 #
@@ -288,7 +280,7 @@ by_star = logits.grad[0, STAR, 8].item()
 print("gradient of the star's logit:", round(by_star * 350 * 2, 3))
 
 # %% [markdown]
-# The same −0.265 as in notebook 05. (Times 350 positive anchors, and times 2, because the loss is the mean over two images.) Before training every anchor says 0.01, whatever the picture shows, so there the scene did not matter. What is new is that this gradient flows back: through the head, the pyramid and the backbone, down to the first layer.
+# The same −0.265 as in notebook 06. (Times 350 positive anchors, and times 2, because the loss is the mean over two images.) Before training every anchor says 0.01, whatever the picture shows, so there the scene did not matter. What is new is that this gradient flows back: through the head, the pyramid and the backbone, down to the first layer.
 #
 # Which parts learn from this step, and how much? We take the length of the gradient of each part, all its numbers squared, summed, and the root of that.
 
@@ -312,7 +304,7 @@ named = {
     "classification, output": model.classification_model.output,
 }
 lengths = {name: gradient_length(part) for name, part in named.items()}
-show_gradients(lengths, "Who learns from the first step?")
+learn.show_gradients(lengths, "Who learns from the first step?")
 print("parts with a gradient:", sum(length > 0 for length in lengths.values()), "of", len(lengths))
 
 # %% [markdown]
@@ -362,6 +354,8 @@ print("detections:", len(scores), "scores all 0.01:", bool((scores - 0.01).abs()
 # And a model that has learned? The small detector of notebook 00 is a `RetinaNet` as well, with fewer and narrower layers. Given annotations, it says how wrong it is about our scene, from which it has not learned. Given none, it detects.
 
 # %%
+from retinanet_lite import Detector
+
 trained = Detector.pretrained("shapes", plain=True).model
 with torch.no_grad():
     before = model(images[:1], annotations[:1])
@@ -373,7 +367,7 @@ for name in after:
 
 kept = detections["scores"] > 0.5
 detections = {name: values[kept] for name, values in detections.items()}
-show_detections(walkthrough_scene(), detections, "What does it detect when it has learned?")
+learn.show_detections(walkthrough_scene(), detections, "What does it detect when it has learned?")
 
 # %% [markdown]
 # That is the whole way, from pixels to boxes. As in notebook 00, it misses the pill, takes the ring for a moon, and says flower as well as gear. How a model comes to that is the next notebook's matter.
@@ -384,21 +378,24 @@ show_detections(walkthrough_scene(), detections, "What does it detect when it ha
 
 
 # %%
+from retinanet_lite.learn.trace import trace
+
+
 def show_rows(height, width):
     table = trace(trained, height, width, batch_size=1)
     counts = {}
     for level in ("P3", "P4", "P5", "P6", "P7"):
         rows, columns = table[level].shape[2:]
         counts[f"{level}, {rows}×{columns} cells"] = table[f"regression {level}"].shape[1]
-    show_stages(counts, "How many rows does each level give?", limit=1e6)
+    learn.show_stages(counts, "How many rows does each level give?", limit=1e6)
     return f"An image of {height}×{width} pixels: {sum(counts.values()):,} anchors, a row each."
 
 
 # %% tags=["nbval-ignore-output"]
-explore(
+learn.explore(
     show_rows,
-    height=slider("height, pixels", 640, 32, 1024),
-    width=slider("width, pixels", 832, 32, 1024),
+    height=learn.slider("height, pixels", 640, 32, 1024),
+    width=learn.slider("width, pixels", 832, 32, 1024),
 )
 
 # %%
@@ -421,7 +418,7 @@ def prior_bias(prior):
     ...
 
 
-check_prior_bias(prior_bias)
+learn.check_prior_bias(prior_bias)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -445,7 +442,7 @@ def split_levels(rows, height, width):
     ...
 
 
-check_split_levels(split_levels)
+learn.check_split_levels(split_levels)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -457,125 +454,7 @@ check_split_levels(split_levels)
 # ```
 # </details>
 #
-# ## What others do
-#
-# Two more differences belong on this page. With those of the notebooks before, they are all that lie between the pixels that a network is given and what comes out: our model becomes torchvision's. (What is done to an image before, and in rare cases, is on the page [differences](../docs/differences.md).)
-#
-# ### The first weights
-#
-# Before training, others draw the weights otherwise. torchvision and detectron2 do as the paper says: a standard deviation of 0.01 in all layers of the heads. What becomes of random numbers on their way through four hidden layers? We measure their length, as that of the gradients above. `theirs` is torchvision's v1, not trained:
-
-# %%
-theirs = torchvision.models.detection.retinanet_resnet50_fpn(
-    weights=None, weights_backbone=None, num_classes=20, min_size=160, max_size=224
-)
-their_head = theirs.head.classification_head
-ours_hidden, theirs_hidden = list(classification_model.children())[:4], list(their_head.conv)
-for name, hidden in [("ours", ours_hidden), ("theirs", theirs_hidden)]:
-    x = start = torch.rand(1, 256, 20, 26)
-    with torch.no_grad():
-        for layer in hidden:
-            x = layer(x).relu()
-    print(f"{name}: the length is {x.norm() / start.norm():.2f} times what it was")
-print("bias of their output:", round(their_head.cls_logits.bias[0].item(), 3))
-
-# %% [markdown]
-# Through ours they keep their size, through theirs they fade to about a hundredth. The bias of the output is the same: training starts from a probability of 0.01 there, too. In our model that is the argument `prior`. The other weights have no argument; whoever loads trained ones overwrites them.
-#
-# ### Batch norm
-#
-# Batch norm divides a channel by √(variance + eps). The eps is a small number, so that nothing is divided by 0. In PyTorch and here it is 10⁻⁵; the weights that torchvision publishes for v1 want 0, and that is `bn_eps=0.0`. To which channels does it matter?
-
-# %%
-for variance in (1.0, 1e-3, 1e-5):
-    with_eps, without = 1 / math.sqrt(variance + 1e-5), 1 / math.sqrt(variance)
-    print(f"variance {variance:g}: times {with_eps:.1f} with eps, times {without:.1f} without")
-parameters = [p for norm in batch_norms(backbone) for p in norm.parameters()]
-print("scales and shifts of all batch norms:", f"{sum(p.numel() for p in parameters):,}")
-
-# %% [markdown]
-# To those that hardly vary: with a variance of 10⁻⁵ a channel comes out 316.2 / 223.6 = 1.4 times as large without eps. And a file of weights does not say which eps it was trained with.
-#
-# Freezing differs, too. torchvision's v1, trained, keeps mean, variance, scale and shift, as we do. Its v2 does not freeze them, which is our `freeze_bn=False`. The original keeps mean and variance until the next `train()`, and the 53,120 scales and shifts go on learning. If you want the latter of our model: `for norm in model.backbone.batch_norms(): norm.requires_grad_(True)`.
-#
-# ### All differences together
-#
-# These are the arguments that make our model torchvision's v1, and of each part those that are not our default:
-
-# %%
-for name, value in torchvision_v1().items():
-    if isinstance(value, nn.Module):
-        default = arguments(type(value)())
-        value = {key: v for key, v in arguments(value).items() if v != default[key]}
-    print(f"{name}: {value}")
-
-# %% [markdown]
-# `p6_from` is from notebook 02, the anchors' three from 04, the deltas and the losses from 05. `keep_empty` is new: torchvision keeps a detection whose box lies outside the image, and of which nothing is left when the box is cut off at the border. We drop it (notebook 08).
-#
-# ### Proof
-#
-# Is that all? We give torchvision's model random parameters, biases as well: so no file is needed, and no parameter is 0 and could be left out unnoticed. Its batch norms measure once, so that numbers do not grow as they did above, and its outputs are drawn such that there is much to detect. (It takes images from 0 to 1, and normalises them itself. It would resize them, too; `min_size` and `max_size` above are those of our images, so that it does not.)
-
-# %%
-few_scenes = [walkthrough_scene(160, 224), random_scene(1, 160, 224)]
-pictures = [scene.image / 255 for scene in few_scenes]
-objects = [{"boxes": scene.boxes, "labels": scene.labels} for scene in few_scenes]
-initialise(theirs)
-nn.init.normal_(their_head.cls_logits.weight, std=0.002)
-nn.init.normal_(theirs.head.regression_head.bbox_reg.weight, std=0.001)
-nn.init.constant_(their_head.cls_logits.bias, -3.0)
-with torch.no_grad():
-    for p in theirs.parameters():
-        if p.dim() == 1:  # biases, and the scales and shifts of batch norm
-            p.add_(0.1 * torch.randn_like(p))
-for norm in batch_norms(theirs):
-    norm.momentum = None  # this batch counts alone
-with torch.no_grad():
-    theirs.train()(pictures, objects)  # batch norm measures
-zero = [name for name, p in theirs.named_parameters() if not p.any()]
-print("tensors of parameters:", len(list(theirs.parameters())), "and only zeros in:", zero)
-
-# %% [markdown]
-# `from_torchvision` reads from the parameters what network they belong to, and makes it with the arguments above. First what the network says about every anchor:
-
-# %%
-model = retinanet_lite.from_torchvision(theirs.eval().state_dict())
-few, few_annotations = to_batch(few_scenes)
-with torch.no_grad():
-    logits, deltas, boxes = model.predict(few)
-    grids = list(theirs.backbone(few).values())
-    said = theirs.head(grids)
-their_boxes = theirs.anchor_generator(ImageList(few, [(160, 224)] * 2), grids)[0]
-print("anchors equal:", shape(boxes), torch.equal(boxes, their_boxes))
-print("logits equal: ", shape(logits), torch.allclose(logits, said["cls_logits"], atol=1e-5))
-print("deltas equal: ", shape(deltas), torch.allclose(deltas, said["bbox_regression"], atol=1e-5))
-
-# %% [markdown]
-# And what both detect, and how wrong they are. (torchvision's model is one of those that give losses only in `train()` mode. Its batch norms are in its backbone, and must not measure again.)
-
-# %%
-with torch.no_grad():
-    for a, b in zip(model(few), theirs(pictures), strict=True):
-        print("detections:", len(a["labels"]), "and", len(b["labels"]), end="; ")
-        print("labels equal, in order:", torch.equal(a["labels"], b["labels"]), end="; ")
-        print("boxes equal:", torch.allclose(a["boxes"], b["boxes"], atol=1e-3))
-    theirs.train().backbone.eval()
-    ours, others = model(few, few_annotations), theirs(pictures, objects)
-for name, other in [("classification", "classification"), ("regression", "bbox_regression")]:
-    print(f"{name} loss equal:", torch.allclose(ours[name], others[other]))
-back = retinanet_lite.to_torchvision(model)
-print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict().items()))
-
-# %% [markdown]
-# Both give as many detections as they may, 300 an image, and the boxes are equal to within a thousandth of a pixel. So you know torchvision's RetinaNet as well: it is the model that you built, with the arguments above. And whoever does not use them pays nothing: `predict` in `retinanet_lite/model/retinanet.py` is still the few lines of your class, without an `if`. Each difference stands in the part that it belongs to.
-#
-# Three more things to know:
-#
-# - The way back, `to_torchvision`, gives the parameters as torchvision's model loads them. It warns if your model has other settings, with which the same parameters mean other boxes.
-# - `torchvision_v2()` and `pytorch_retinanet()` have the arguments for torchvision's v2 and for the original. `from_torchvision` reads v2's files as well, and `from_pytorch_retinanet` the original's.
-# - `Detector.pretrained("coco")` fetches the weights that torchvision publishes for v1, trained on the photographs of the collection COCO. It knows that their eps is 0.
-#
-# The table of all differences is in [differences](../docs/differences.md). The arguments are in `retinanet_lite/zoo/torchvision_retinanet.py` and `retinanet_lite/zoo/pytorch_retinanet.py`, with what reads and writes the parameters.
+# Others draw the first weights otherwise, and another eps: [what others do](14_what_others_do.ipynb#the-first-weights). With all differences together our model becomes torchvision's, and that page proves it.
 #
 # ## What to remember
 #
@@ -587,4 +466,4 @@ print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict
 #
 # You have now seen every tensor of the walkthrough. To read it once more in one piece, see [docs/walkthrough.md](../docs/walkthrough.md).
 #
-# Next: [07 · Training](07_training.ipynb), where it learns.
+# Next: [08 · Training](08_training.ipynb), where it learns.

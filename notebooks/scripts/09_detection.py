@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 08 · Detection
+# # 09 · Detection
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/08_detection.ipynb)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/09_detection.ipynb)
 #
 # **In this notebook you turn two million class scores into a short list of boxes, one step at a time, and follow the star from its anchor to its detection.**
 #
-# About 20 seconds on a CPU, and 30 minutes to read. You need the anchors of notebook [04](04_anchors.ipynb), IoU and the four targets of a box from notebook [05](05_focal_loss.ipynb), and logits and deltas from notebook [03](03_heads.ipynb).
+# About 20 seconds on a CPU, and 30 minutes to read. You need the anchors of notebook [04](04_anchors.ipynb), IoU and the four targets of a box from notebook [05](05_matching.ipynb), and logits and deltas from notebook [03](03_heads.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -22,22 +22,12 @@ import torch
 from torchvision.ops import batched_nms, box_iou
 
 import retinanet_lite
+from retinanet_lite import learn
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.drawing import CLASSES, Shape, draw, random_scene, walkthrough_scene
 from retinanet_lite.detector import Detector
-from retinanet_lite.learn.detection_figures import (
-    show_above,
-    show_decoding,
-    show_probabilities,
-    show_stages,
-    show_suppression,
-)
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_count_kept, check_decode_box, check_nms
-from retinanet_lite.learn.explorers import explore_detection, show_stages_of_detection
-from retinanet_lite.learn.figures import show_detections
 
-show_map(here="detection")
+learn.show_map(here="detection")
 
 
 # %%
@@ -53,7 +43,7 @@ STAR_CLASS = CLASSES.index("star")
 # %% [markdown]
 # ## What the network says
 #
-# To detect, you need a network that has learned something. One comes with the package: a small one, with a single block in each stage of the backbone and 64 channels in the pyramid. It has learned our 20 classes from other drawn scenes, and has never seen this one. `predict` gives what it says of every anchor, as in notebook 06. Nothing is learned on this page, so we need no gradients.
+# To detect, you need a network that has learned something. One comes with the package: a small one, with a single block in each stage of the backbone and 64 channels in the pyramid. It has learned our 20 classes from other drawn scenes, and has never seen this one. `predict` gives what it says of every anchor, as in notebook 07. Nothing is learned on this page, so we need no gradients.
 
 # %%
 detector = Detector.pretrained("shapes", plain=True)
@@ -70,7 +60,7 @@ print("entries:", f"{logits.numel():,}")
 
 # %%
 scores = logits[0].sigmoid()  # [99765, 20]
-show_probabilities(scores[STAR], "What does the star's anchor see?")
+learn.show_probabilities(scores[STAR], "What does the star's anchor see?")
 print("the star's anchor says:", CLASSES[scores[STAR].argmax()])
 print("sure of it, above 0.5: ", scores[STAR, STAR_CLASS].item() > 0.5)
 
@@ -79,7 +69,7 @@ print("sure of it, above 0.5: ", scores[STAR, STAR_CLASS].item() > 0.5)
 #
 # ## Decode
 #
-# The same anchor has four deltas, tx, ty, tw and th. They say how it has to change: tx and ty the shift, in tenths of its width and height, tw and th the logarithm of the stretch, in fifths. Here are the right answers, the targets of notebook 05, and what the network says:
+# The same anchor has four deltas, tx, ty, tw and th. They say how it has to change: tx and ty the shift, in tenths of its width and height, tw and th the logarithm of the stretch, in fifths. Here are the right answers, the targets of notebook 06, and what the network says:
 
 # %%
 star = scene.boxes[0]
@@ -106,7 +96,7 @@ print("equal to the package's decode:", same)
 
 # %%
 title = "Where does the star's anchor go?"
-show_decoding(scene.image, anchors[STAR], decoded, star, title)
+learn.show_decoding(scene.image, anchors[STAR], decoded, star, title)
 before, after = box_iou(torch.stack([anchors[STAR], decoded]), star[None])[:, 0].tolist()
 print("IoU with the star, anchor: ", round(before, 2))
 print("IoU with the star, decoded:", round(after, 2))
@@ -174,7 +164,7 @@ print("after clipping:       ", bool((clipped[rows, 2] > 832).any()))
 # Most entries say "nothing of this class here". How many say more?
 
 # %%
-show_above(scores, 0.05, "How many of two million entries have a score above …?")
+learn.show_above(scores, 0.05, "How many of two million entries have a score above …?")
 
 
 # %%
@@ -189,7 +179,7 @@ print("above 0.05: about", f"{about(above.sum().item()):,}")
 print("anchors that have one: about", f"{about(above.any(dim=1).sum().item()):,}")
 
 # %% [markdown]
-# The paper drops all entries of 0.05 or less. Note that the threshold is low: it does not ask for what is *likely*, only for what is not hopeless. Notebook 09 needs the unlikely ones too, because AP counts the whole list.
+# The paper drops all entries of 0.05 or less. Note that the threshold is low: it does not ask for what is *likely*, only for what is not hopeless. Notebook 10 needs the unlikely ones too, because AP counts the whole list.
 #
 # Since few anchors are left, it is a waste to decode all 99,765 of them first. Each row is decoded by itself, so it can be done after the threshold, with the same result:
 
@@ -266,7 +256,7 @@ def nms(boxes, scores, threshold=0.5):
 
 kept = nms(star_boxes, star_scores)
 print("boxes that stay:", len(kept))
-show_suppression(scene.image, star_boxes, kept, "Which of the star's boxes stays?")
+learn.show_suppression(scene.image, star_boxes, kept, "Which of the star's boxes stays?")
 
 # %% [markdown]
 # This is done for each class by itself: a box that says "ring" does not remove one that says "star". `batched_nms` of torchvision does it for all classes at once. With the same boxes it keeps the same:
@@ -301,7 +291,7 @@ print("IoU of the two:", round(box_iou(two.boxes[:1], two.boxes[1:]).item(), 2))
 two_scores = torch.tensor([0.8, 0.9])
 for threshold in (0.5, 0.7):
     print(f"NMS at {threshold}: {len(nms(two.boxes, two_scores, threshold))} of 2 stay")
-show_suppression(two.image, two.boxes, nms(two.boxes, two_scores), "Two discs: which stays?")
+learn.show_suppression(two.image, two.boxes, nms(two.boxes, two_scores), "Two discs: which stays?")
 
 # %% [markdown]
 # At 0.5 the disc at the back is lost, although the network had said it rightly. At 0.7 it stays. But a high threshold leaves duplicates elsewhere. This is our scene:
@@ -333,7 +323,7 @@ stages = {
 }
 for stage, count in stages.items():
     print(f"{stage:22} {count:9,}")
-show_stages(stages, "What is left after each stage? (to two digits)")
+learn.show_stages(stages, "What is left after each stage? (to two digits)")
 
 # %% [markdown]
 # Two stages cut nothing on this scene; they are there for crowded ones. And 13 boxes for 13 objects is chance: two of the objects are not among them, as you will see.
@@ -381,7 +371,7 @@ def likely(found, threshold=0.5):
 
 
 found = likely(detector([scene.image])[0])
-show_detections(scene, found, "What does the detector find?")
+learn.show_detections(scene, found, "What does the detector find?")
 
 # %%
 hits = box_iou(scene.boxes, found["boxes"]) >= 0.5  # [13, n]
@@ -418,7 +408,7 @@ for name in ("ring", "pill", "gear"):
     print(f"{name}: best IoU of an anchor {fit:.2f}, detected {said}")
 
 # %% [markdown]
-# What the border has left of the ring is taken for a moon. The pill is so flat that no anchor comes near it, as you saw in notebook 04, and nothing is said there. It was taught to a single anchor, and one in 99,765 is quiet; a flatter ratio would help more. And the gear has two answers, because NMS for "flower" does not know of "gear". Notebook 09 sorts such errors.
+# What the border has left of the ring is taken for a moon. The pill is so flat that no anchor comes near it, as you saw in notebook 04, and nothing is said there. It was taught to a single anchor, and one in 99,765 is quiet; a flatter ratio would help more. And the gear has two answers, because NMS for "flower" does not know of "gear". Notebook 10 sorts such errors.
 #
 # ## A batch
 #
@@ -446,10 +436,10 @@ for a, b in zip(map(likely, together), map(likely, alone), strict=True):
 # Every stage has a number to set. Lower the score threshold until the ring is found: what else appears? Set the top k to 1: which objects are left? Raise the NMS threshold: when do boxes of one object pile up?
 
 # %% tags=["nbval-ignore-output"]
-explore_detection(scene, (logits, deltas, anchors), counts)
+learn.explore_detection(scene, (logits, deltas, anchors), counts)
 
 # %%
-_ = show_stages_of_detection(scene, (logits, deltas, anchors), counts, score_threshold=0.2)
+_ = learn.show_stages_of_detection(scene, (logits, deltas, anchors), counts, score_threshold=0.2)
 
 at_least = retinanet_lite.Detection(score_threshold=0.2)(logits, deltas, anchors, counts, images)[0]
 hits = box_iou(scene.boxes, at_least["boxes"]) >= 0.5
@@ -477,7 +467,7 @@ def decode_box(anchor, deltas):
     ...
 
 
-check_decode_box(decode_box)
+learn.check_decode_box(decode_box)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -508,7 +498,7 @@ def which_stay(overlaps, scores, threshold):
     ...
 
 
-check_nms(which_stay)
+learn.check_nms(which_stay)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -536,7 +526,7 @@ def count_kept(levels, threshold, top_k):
     ...
 
 
-check_count_kept(count_kept)
+learn.check_count_kept(count_kept)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -548,11 +538,7 @@ check_count_kept(count_kept)
 # ```
 # </details>
 #
-# ## What others do
-#
-# - torchvision has the same stages and numbers; detectron2 too, but keeps at most 100 detections.
-# - The original has no top k, no maximum and no clamp. It runs one NMS for a whole batch, so that images remove each other's boxes, and its detections come class by class, not best first.
-# - Its `ClipBoxes` changes the boxes that it is given, and clamps the left and top edge only at 0, the right and bottom edge only at the border.
+# Others keep fewer detections, or clip otherwise: [what others do](14_what_others_do.ipynb#after-the-network).
 #
 # ## What to remember
 #
@@ -562,4 +548,4 @@ check_count_kept(count_kept)
 #
 # In the paper: RetinaNet §4.1, "Inference": threshold 0.05, at most 1000 predictions of a level, NMS at 0.5.
 #
-# Next: [09 · Evaluation](09_evaluation.ipynb), which asks how good these detections are.
+# Next: [10 · Evaluation](10_evaluation.ipynb), which asks how good these detections are.

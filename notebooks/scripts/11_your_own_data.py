@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 10 · Your own data
+# # 11 · Your own data
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/10_your_own_data.ipynb)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/11_your_own_data.ipynb)
 #
 # **In this notebook you bring pictures of your own to the detector: you write them in the two usual formats, see what is wrong with them before training, and train on them, from weights that know something already.**
 #
-# About a minute on a CPU, and 40 minutes to read. You need notebooks [07](07_training.ipynb) and [09](09_evaluation.ipynb).
+# About a minute on a CPU, and 40 minutes to read. You need notebooks [08](08_training.ipynb) and [10](10_evaluation.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -16,46 +16,17 @@ if find_spec("retinanet_lite") is None:
     get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
-import json
 import tempfile
-import warnings
 from pathlib import Path
 
 import torch
-from matplotlib.cbook import get_sample_data
 from PIL import Image
 
-from retinanet_lite import (
-    Anchors,
-    BasicBlock,
-    Detector,
-    Recipe,
-    RetinaNet,
-    anchor_coverage,
-    evaluate,
-    fit,
-    from_torchvision,
-    keep_classes,
-    replace_classes,
-    retinanet_resnet18,
-    to_torchvision,
-)
-from retinanet_lite.cli.main import main
-from retinanet_lite.data.coco import CocoFolder
-from retinanet_lite.data.drawing import walkthrough_scene
+from retinanet_lite import Detector, learn
 from retinanet_lite.data.images import read_image
-from retinanet_lite.data.scenes import test_scenes, training_scenes
-from retinanet_lite.data.transforms import augment, resize
-from retinanet_lite.data.voc import VocFolder
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_from_coco, check_to_labels
-from retinanet_lite.learn.explorers import explore, slider
-from retinanet_lite.learn.figures import add_detections, show_image
-from retinanet_lite.learn.training_figures import show_coverage, show_items
-from retinanet_lite.zoo import coco_categories, torchvision_v1
 
 _ = torch.manual_seed(0)
-show_map(here="your data")
+learn.show_map(here="your data")
 
 # %% [markdown]
 # ## What a data set has to give
@@ -145,6 +116,9 @@ def write_voc(name, image, objects):
 
 
 # %%
+from retinanet_lite.data.scenes import test_scenes, training_scenes
+
+
 def write_split(split, scenes):
     names = []
     for i in range(len(scenes)):
@@ -164,6 +138,8 @@ print((root / "Annotations/train_00.xml").read_text())
 # The `+ 1` in `write_voc` is the format's: its first pixel is number 1, and the last one counts. A box that covers the pixels 1 to 10 begins at edge 0 and ends at edge 10. The reader turns that round. (Some tools write edges from 0. For those there is `first_pixel=0`.)
 
 # %%
+from retinanet_lite.data.voc import VocFolder
+
 train = VocFolder(root, split="train")
 test = VocFolder(root, split="test", classes=train.classes)
 print(len(train), "and", len(test), "pictures, classes", train.classes)
@@ -176,7 +152,7 @@ print("the boxes that were drawn:", torch.equal(train[0][1]["boxes"], drawn))
 # Then **look at your data**. Most that can go wrong with a data set is plain to see: boxes beside their objects, classes exchanged, objects that nobody labelled.
 
 # %%
-show_items([train[i] for i in range(8)], train.classes, "Do the boxes lie where they should?")
+learn.show_items([train[i] for i in range(8)], train.classes, "Do the boxes lie where they should?")
 
 # %% [markdown]
 # ## What is wrong with it?
@@ -207,6 +183,8 @@ except ValueError as error:
 # You can mend the faults, or leave out what is broken:
 
 # %%
+import warnings
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the same list again; it is never dropped in silence
     faulty = VocFolder(root, split="faulty", classes=train.classes, on_problem="drop")
@@ -221,6 +199,8 @@ for i in range(len(faulty)):
 # COCO keeps all annotations in one JSON file, with three lists: `images`, `annotations`, `categories`. Each has ids, and annotations point to the other two by id. A box is [x, y, width, height], counted from 0. Here is the same test split:
 
 # %%
+import json
+
 category_ids = {"disc": 1, "star": 7, "triangle": 4}  # ids may have gaps, and often do
 categories = [{"id": i, "name": name} for name, i in category_ids.items()]
 images, annotations = [], []
@@ -240,6 +220,8 @@ content = {"images": images, "annotations": annotations, "categories": categorie
 print(json.dumps(annotations[0]))
 
 # %%
+from retinanet_lite.data.coco import CocoFolder
+
 coco = CocoFolder(root / "JPEGImages", folder / "test.json")
 print(len(coco), "pictures, classes", coco.classes, "with ids", coco.category_ids)
 same = all(torch.equal(coco.target(i)["boxes"], test.target(i)["boxes"]) for i in range(len(test)))
@@ -250,17 +232,21 @@ print("the same boxes as in the VOC folder:", same)
 #
 # ## Do the anchors fit?
 #
-# The first question of notebook 07, asked of your data:
+# The first question of notebook 08, asked of your data:
 
 # %%
+from retinanet_lite import Anchors, anchor_coverage
+
 coverage = anchor_coverage(Anchors(), train)
-show_coverage(coverage, "How well does the best anchor fit each object?")
+learn.show_coverage(coverage, "How well does the best anchor fit each object?")
 print(*coverage.advice(), sep="\n")
 
 # %% [markdown]
 # The command line asks it as well, for folders of both kinds. `main` is what the command `retinanet-lite` calls; in a terminal you would type `retinanet-lite anchors --voc shapes --split train --size 256 256`.
 
 # %%
+from retinanet_lite.cli.main import main
+
 code = main(["anchors", "--voc", str(root), "--split", "train", "--size", "256", "256"])
 
 # %% [markdown]
@@ -274,11 +260,15 @@ code = main(["anchors", "--voc", str(root), "--split", "train", "--size", "256",
 # %%
 def show_size(size):
     coverage = anchor_coverage(Anchors(size=size), train)
-    show_coverage(coverage, f"size={size:g}: {coverage.under(0.5):.0%} of the objects under 0.5")
+    learn.show_coverage(
+        coverage, f"size={size:g}: {coverage.under(0.5):.0%} of the objects under 0.5"
+    )
 
 
 # %% tags=["nbval-ignore-output"]
-explore(show_size, size=slider("base size, strides", 4.0, 1.0, 12.0, 0.5, continuous_update=False))
+learn.explore(
+    show_size, size=learn.slider("base size, strides", 4.0, 1.0, 12.0, 0.5, continuous_update=False)
+)
 
 # %%
 show_size(size=3)
@@ -292,12 +282,14 @@ show_size(size=3)
 # 48 pictures are few. **Augmentation** changes them each time they are shown, in ways that keep what they show: flipped, moved, zoomed, recoloured. The boxes move along; one that leaves the picture is removed with its label. What comes in from outside is filled with one colour. Here is one picture, and seven times what becomes of it:
 
 # %%
+from retinanet_lite.data.transforms import augment
+
 change = augment()
 image, target = train[0]
 first = (image, {"boxes": target["boxes"], "labels": target["labels"]})
 torch.manual_seed(1)
 changed = [change(*first) for _ in range(7)]
-show_items([first, *changed], train.classes, "What does one picture become?")
+learn.show_items([first, *changed], train.classes, "What does one picture become?")
 
 # %% [markdown]
 # Choose what keeps your objects what they are. A cell under a microscope may be upside down (`vertical_flip=0.5`), a house may not.
@@ -309,6 +301,8 @@ show_items([first, *changed], train.classes, "What does one picture become?")
 # Here is the idea without a network. The package's own small detector knows twenty shapes in large scenes. Are your classes among them? Then nothing has to be trained: `keep_classes` gives a copy of a model that knows only some of its classes, in the order that you name.
 
 # %%
+from retinanet_lite import evaluate, keep_classes
+
 known = Detector.pretrained("shapes")
 labels = [known.classes.index(name) for name in train.classes]
 print(train.classes, "are its labels", labels)
@@ -324,6 +318,8 @@ print("AP50 without any training, over 0.9:", measured["AP50"] > 0.9)
 # Most often your classes are new to the detector. Let us act as if these were. (It has seen them all the same, so this is an easy case.) `replace_classes` makes the output anew, and keeps all other weights:
 
 # %%
+from retinanet_lite import replace_classes
+
 from_known = replace_classes(known.model, num_classes=3)
 before, after = known.model.state_dict(), from_known.state_dict()
 print("new:", [name for name in after if not torch.equal(before[name], after[name])])
@@ -331,7 +327,7 @@ p = from_known.classification_model.output.bias.sigmoid()
 print(f"probability of each class, from {p.min():.2f} to {p.max():.2f}")
 
 # %% [markdown]
-# The output starts as in notebook 06: every class has the prior, 0.01, at every anchor. An output of arbitrary numbers would see objects everywhere, and the first steps would spoil what is known to silence it.
+# The output starts as in notebook 07: every class has the prior, 0.01, at every anchor. An output of arbitrary numbers would see objects everywhere, and the first steps would spoil what is known to silence it.
 #
 # Not everything has to learn. The first layers of the backbone see edges, which are the same in all pictures, and 48 pictures won't teach them better. `freeze` names the parts that keep their weights. Batch norm in them keeps its mean and variance, too, because the weights were trained with these. `bn1` is the batch norm behind `conv1`. (torchvision and detectron2 freeze the same parts when they start from known weights.)
 
@@ -344,6 +340,8 @@ print("tensors that learn:", sum(learning), "of", len(learning))
 # Both train for the same 60 steps, with the same pictures in the same order:
 
 # %% tags=["nbval-ignore-output"]
+from retinanet_lite import BasicBlock, Recipe, RetinaNet, fit
+
 torch.manual_seed(0)
 from_random = RetinaNet(3, BasicBlock, [1, 1, 1, 1], feature_size=64)
 recipe = Recipe(steps=60, batch_size=8)
@@ -386,7 +384,9 @@ print("loaded, it detects the same:", same)
 
 # %%
 sure = [{name: v[d["scores"] > 0.5] for name, v in d.items()} for d in after]
-show_items([test[i] for i in range(8)], test.classes, "What did it learn from 48 pictures?", sure)
+learn.show_items(
+    [test[i] for i in range(8)], test.classes, "What did it learn from 48 pictures?", sure
+)
 
 # %% [markdown]
 # 48 pictures were enough, since most of what it needs was known before.
@@ -398,6 +398,10 @@ show_items([test[i] for i in range(8)], test.classes, "What did it learn from 48
 # matplotlib brings a photograph along: Grace Hopper, who built one of the first compilers. Put the path of one of yours in its place.
 
 # %%
+from matplotlib.cbook import get_sample_data
+
+from retinanet_lite.data.transforms import resize
+
 path = get_sample_data("grace_hopper.jpg", asfileobj=False)  # or "holiday.jpg"
 picture = read_image(path)
 print("the photograph", list(picture.shape))
@@ -411,22 +415,26 @@ print("and scaled    ", list(resize((800, 1333))(picture).shape))
 def show_sure(threshold):
     sure = {name: values[found["scores"] > threshold] for name, values in found.items()}
     title = f"What is found with a score above {threshold:.2f}?"
-    add_detections(show_image(shown, title), sure, detector.classes)
+    learn.add_detections(learn.show_image(shown, title), sure, detector.classes)
 
 
 # %% tags=["nbval-ignore-output"]
+from retinanet_lite.data.drawing import walkthrough_scene
+
 try:
     detector, shown = Detector.pretrained("coco"), picture
 except ConnectionError as error:
     print(error)
     detector, shown = known, walkthrough_scene().image
 found = detector([shown])[0]
-explore(show_sure, threshold=slider("score threshold", 0.5, 0.05, 0.95, 0.05))
+learn.explore(show_sure, threshold=learn.slider("score threshold", 0.5, 0.05, 0.95, 0.05))
 
 # %% [markdown]
 # Which 80? torchvision's labels are COCO's category ids. Those have gaps, so its network has 91 labels, and some of them mean nothing:
 
 # %%
+from retinanet_lite.zoo import coco_categories
+
 names = coco_categories()
 labels = [i for i, name in enumerate(names) if name not in ("__background__", "N/A")]
 print(len(names), "labels,", len(labels), "categories:", *names[1:5], "…", names[-1])
@@ -459,6 +467,9 @@ print("rows:", len(old), "→", len(new), " these:", torch.equal(new, old[rows])
 # Perhaps you have trained with torchvision before. `from_torchvision` reads a **checkpoint**, a file of parameters. Their shapes tell how deep the network is and how many classes it has, and torchvision's settings are added. `to_torchvision` goes the other way. Let us make such a file, of a small network with torchvision's settings, and read it:
 
 # %%
+from retinanet_lite import from_torchvision, retinanet_resnet18, to_torchvision
+from retinanet_lite.zoo import torchvision_v1
+
 theirs = retinanet_resnet18(num_classes=3, **torchvision_v1())
 torch.save(to_torchvision(theirs), folder / "theirs.pth")
 print("a name there:", list(torch.load(folder / "theirs.pth", weights_only=True))[-1])
@@ -543,7 +554,7 @@ def from_coco(box):
     ...
 
 
-check_from_coco(from_coco)
+learn.check_from_coco(from_coco)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -568,7 +579,7 @@ def to_labels(ids):
     ...
 
 
-check_to_labels(to_labels)
+learn.check_to_labels(to_labels)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -586,8 +597,8 @@ check_to_labels(to_labels)
 # 2. Look before you train: at the pictures, at what is broken, and at how the anchors fit.
 # 3. Start from weights that know something: keep or replace the classes, freeze what needs no learning. And change the pictures each time they are shown.
 #
-# torchvision, detectron2 and the original do some things otherwise, which the notebooks tell under "What others do". [Who does what](../docs/differences.md) brings it together: which arguments make up for a difference, and what no argument changes.
+# torchvision, detectron2 and the original do some things otherwise, which notebook [14](14_what_others_do.ipynb) runs beside ours. [Who does what](../docs/differences.md) brings it together: which arguments make up for a difference, and what no argument changes.
 #
 # The formats are from Everingham et al., *The Pascal Visual Object Classes Challenge*, 2010, and Lin et al., *Microsoft COCO*, 2014 (arXiv 1405.0312).
 #
-# This is the last notebook for now. What you have built is in the package, and each of its files can be read in one sitting; begin with [`retinanet.py`](../retinanet_lite/model/retinanet.py).
+# Next: [14 · What others do](14_what_others_do.ipynb). What you have built is in the package, and each of its files can be read in one sitting; begin with [`retinanet.py`](../retinanet_lite/model/retinanet.py).

@@ -1,11 +1,11 @@
 # %% [markdown]
-# # 07 · Training
+# # 08 · Training
 #
-# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/07_training.ipynb)
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/08_training.ipynb)
 #
 # **In this notebook you train a detector from random numbers until it finds nearly every object in pictures it has never seen, and you know each line of the loop that does it.**
 #
-# About 2 minutes on a CPU, and 30 minutes to read. You need notebooks [04](04_anchors.ipynb) to [06](06_retinanet.ipynb): what an anchor learns, and what the two losses are.
+# About 2 minutes on a CPU, and 30 minutes to read. You need notebooks [04](04_anchors.ipynb) to [07](07_retinanet.ipynb): what an anchor learns, and what the two losses are.
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -16,27 +16,15 @@ if find_spec("retinanet_lite") is None:
     get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
-import math
-import tempfile
-import time
 
 import torch
-from torchvision.ops import box_iou
-from tqdm.auto import tqdm
 
-from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, anchor_coverage, evaluate, fit
+from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, evaluate, fit, learn
 from retinanet_lite.data.batches import to_batch
 from retinanet_lite.data.scenes import THREE, test_scenes, training_scenes
-from retinanet_lite.learn.diagrams import show_map
-from retinanet_lite.learn.exercises import check_clip, check_learning_rate
-from retinanet_lite.learn.explorers import explore, slider
-from retinanet_lite.learn.training_figures import show_coverage, show_items, show_log
-from retinanet_lite.model.anchors import Anchors
-from retinanet_lite.training.run_folder import read_log
-from retinanet_lite.training.stream import Stream
 
 _ = torch.manual_seed(0)
-show_map(here="training")
+learn.show_map(here="training")
 
 # %% [markdown]
 # ## The pictures
@@ -54,7 +42,7 @@ print("image", list(image.shape), image.dtype)
 print("boxes", list(target["boxes"].shape), "labels", target["labels"].tolist())
 
 # %%
-show_items([training_data[i] for i in range(8)], THREE, "What does it learn from?")
+learn.show_items([training_data[i] for i in range(8)], THREE, "What does it learn from?")
 
 # %% [markdown]
 # The scenes to measure on have other seeds than those to learn from. That matters: a detector can know its training images by heart, as in notebook 00, and be of no use.
@@ -71,6 +59,10 @@ print("scenes in both:", len(learned & set(test_data.names)))
 # For one image, by hand: the IoU of every anchor with every object, and for each object the best.
 
 # %%
+from torchvision.ops import box_iou
+
+from retinanet_lite.model.anchors import Anchors
+
 anchors = Anchors()
 image, target = training_data[0]
 all_anchors = anchors(image[None])  # [N, 4], for 128×128 pixels
@@ -82,12 +74,14 @@ print(list(iou.shape), "→", [round(value, 2) for value in best.tolist()])
 # `anchor_coverage` does this for a whole data set. Here for 300 of the scenes:
 
 # %%
+from retinanet_lite import anchor_coverage
+
 coverage = anchor_coverage(anchors, training_data, indices=range(300))
 print("the first image's are the same:", torch.allclose(coverage.best_iou[: len(best)], best))
 print(coverage)
 
 # %%
-show_coverage(coverage, "How well does the best anchor fit each object?")
+learn.show_coverage(coverage, "How well does the best anchor fit each object?")
 
 # %% [markdown]
 # Each point is an object, the line is at 0.5, from where on an anchor learns. A few of the smallest are below. Each of them still has its best anchor (notebook 05). If there were many, the report would say what helps.
@@ -104,7 +98,7 @@ print(*too_large.advice(), sep="\n")
 #
 # ## Second question: can it learn four pictures?
 #
-# A detector that can't learn four pictures by heart won't learn a thousand. The test takes seconds. It finds a learning rate that is far off, or a loss that looks at the wrong rows. It does not find labels that are wrong in the same way everywhere: those are learned by heart as well. Against them it helps to look at the pictures, as above. Nor need it find a part that gets no gradient: the others may learn four pictures without it. For that, look at the gradient of each part, as in notebook 06.
+# A detector that can't learn four pictures by heart won't learn a thousand. The test takes seconds. It finds a learning rate that is far off, or a loss that looks at the wrong rows. It does not find labels that are wrong in the same way everywhere: those are learned by heart as well. Against them it helps to look at the pictures, as above. Nor need it find a part that gets no gradient: the others may learn four pictures without it. For that, look at the gradient of each part, as in notebook 07.
 
 
 # %%
@@ -123,6 +117,8 @@ print("images", list(images.shape), "annotations", list(annotations.shape))
 # The loop, as plain as it can be:
 
 # %% tags=["nbval-ignore-output"]
+from tqdm.auto import tqdm
+
 model = new_model().train()
 optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
 history = []
@@ -139,7 +135,7 @@ for name in ("classification", "regression"):
     print(f"{name}: under a twentieth of the start:", history[-1][name] < history[0][name] / 20)
 
 # %% [markdown]
-# Did it learn them? **AP50** is a number from 0 to 1. It is 1 if every object is found with an IoU of at least 0.5 and its class, and every wrong box has a lower score than all right ones. Notebook 09 takes it apart. A `Detector` is a model with the names of its classes, and `evaluate` measures it on a data set. With `plain=True` it leaves the model as you have built it; more of that below.
+# Did it learn them? **AP50** is a number from 0 to 1. It is 1 if every object is found with an IoU of at least 0.5 and its class, and every wrong box has a lower score than all right ones. Notebook 10 takes it apart. A `Detector` is a model with the names of its classes, and `evaluate` measures it on a data set. With `plain=True` it leaves the model as you have built it; more of that below.
 
 # %%
 learned = Detector(model, THREE, plain=True)
@@ -169,6 +165,9 @@ print("AP50 on the hundred test pictures: under 0.3:", by_heart["AP50"] < 0.3)
 
 
 # %%
+import math
+
+
 def learning_rate(step, steps, highest, rising):
     if step < rising:
         return highest * (step + 1) / rising
@@ -206,6 +205,8 @@ print("torch clips the same:", all(torch.allclose(a.grad, b.grad, atol=1e-6) for
 # **The order of the pictures is decided beforehand.** The training reads one long `Stream`, shuffled anew for each pass over the data. A position of it decides which picture stands there, and how it is changed (flipped, zoomed, recoloured) if you ask for that. Step t reads positions t · B to t · B + B − 1, with B pictures a batch. So a training that was stopped needs only its weights, the optimizer's state and the number of the step to go on.
 
 # %%
+from retinanet_lite.training.stream import Stream
+
 stream = Stream(training_data, seed=0)
 print("step 0 reads:", [stream.name(position) for position in range(4)])
 print("step 7 reads:", [stream.name(position) for position in range(28, 32)])
@@ -264,6 +265,8 @@ print("the log has", len(log), "records with", ", ".join(log[0]))
 # The model is plain: matching, focal loss and all else run as you have written them, image by image. Some parts have a quick form, too, with the same parameters and the same results: the anchors, the loss with its matching, detection, and batch norm, which differs only where it is frozen. `quicken(model)` exchanges them in the model itself, and `unquicken` takes it back. A `Detector` quickens its model by itself unless you say `plain=True`. Twelve steps of each:
 
 # %% tags=["nbval-ignore-output"]
+import time
+
 twelve, logs = Recipe(steps=12, batch_size=4), []
 for plain in (True, False):
     detector = Detector(new_model(), THREE, plain=plain)
@@ -303,7 +306,7 @@ detector = Detector(model, THREE, plain=True)
 log = fit(detector, training_data, recipe=recipe)
 
 # %%
-show_log(log, "How did the training go?")
+learn.show_log(log, "How did the training go?")
 
 # %% [markdown]
 # The axis of the losses is logarithmic: from 10⁰ down to 10⁻¹ is a tenth. Both losses fall, the classification loss further. One batch may be easy and the next hard, so each point is the mean of the last twenty steps, at the start of as many as there are.
@@ -318,10 +321,10 @@ print("AP50 on a hundred pictures it never saw: at least 0.95:", measured["AP50"
 shown = [test_data[i] for i in range(8)]
 detections = detector([image for image, _ in shown])
 sure = [{name: v[d["scores"] > 0.5] for name, v in d.items()} for d in detections]
-show_items(shown, THREE, "What does it find in pictures it never saw?", sure)
+learn.show_items(shown, THREE, "What does it find in pictures it never saw?", sure)
 
 # %% [markdown]
-# Most objects have one box. Some have a second one, of another class or around two neighbours, and here and there an object is missed. (Where two labels would collide, one is left out.) Notebook 08 shows where such boxes come from, and notebook 09 why they cost little.
+# Most objects have one box. Some have a second one, of another class or around two neighbours, and here and there an object is missed. (Where two labels would collide, one is left out.) Notebook 09 shows where such boxes come from, and notebook 10 why they cost little.
 #
 # ### Play with it
 #
@@ -333,14 +336,14 @@ def show_picture(picture, threshold):
     item = test_data[picture]
     found = detector([item[0]])[0]
     found = {name: values[found["scores"] > threshold] for name, values in found.items()}
-    show_items([item, item], THREE, f"test picture {picture}", [None, found], columns=2)
+    learn.show_items([item, item], THREE, f"test picture {picture}", [None, found], columns=2)
 
 
 # %% tags=["nbval-ignore-output"]
-explore(
+learn.explore(
     show_picture,
-    picture=slider("picture", 8, 0, 99),
-    threshold=slider("score threshold", 0.5, 0.05, 0.95, 0.05),
+    picture=learn.slider("picture", 8, 0, 99),
+    threshold=learn.slider("score threshold", 0.5, 0.05, 0.95, 0.05),
 )
 
 # %%
@@ -357,6 +360,9 @@ show_picture(picture=8, threshold=0.5)
 
 
 # %%
+import tempfile
+
+
 class Unplugged(torch.utils.data.Dataset):
     def __init__(self, dataset, after):
         self.dataset, self.left = dataset, after
@@ -383,6 +389,8 @@ except RuntimeError as error:
 # It had taken seven steps, and the last checkpoint is from step 5. The same call again goes on from there. We give it a model with other weights on purpose (`seed=1`): what it ends with can only come from the file.
 
 # %%
+from retinanet_lite.training.run_folder import read_log
+
 print("the checkpoint is from step", torch.load(f"{folder}/last.pt")["step"])
 again = Detector(new_model(seed=1), THREE, plain=True)
 fit(again, training_data, recipe=short, folder=folder, progress=False)
@@ -425,7 +433,7 @@ def step_rate(t, h, R, drops):
     ...
 
 
-check_learning_rate(step_rate)
+learn.check_learning_rate(step_rate)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -453,7 +461,7 @@ def clip(gradients, limit):
     ...
 
 
-check_clip(clip)
+learn.check_clip(clip)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -466,10 +474,7 @@ check_clip(clip)
 # ```
 # </details>
 #
-# ## What others do
-#
-# - The paper and detectron2 train with SGD (momentum 0.9, weight decay 0.0001), 16 images a step, learning rate 0.01, and start from a backbone that learned to tell the thousand classes of ImageNet (as published). `Recipe(optimizer="sgd", learning_rate=0.01, weight_decay=1e-4, batch_size=16)` comes near to that, with a cosine in place of drops.
-# - The paper changes nothing about the images but flipping them left to right. `transforms.augment()` also moves, zooms and recolours them. The drawn scenes need none of it, since no scene comes twice.
+# Others train with SGD, and change their images less: [what others do](14_what_others_do.ipynb#after-the-network).
 #
 # ## What to remember
 #
@@ -479,4 +484,4 @@ check_clip(clip)
 #
 # In the paper: RetinaNet §4.1, "Inference and Training". Warm-up is from Goyal et al., 2017 (arXiv 1706.02677); the cosine from Loshchilov and Hutter, 2016 (arXiv 1608.03983).
 #
-# Next: [08 · Detection](08_detection.ipynb), from 99,765 answers to a short list.
+# Next: [09 · Detection](09_detection.ipynb), from 99,765 answers to a short list.

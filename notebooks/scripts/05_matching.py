@@ -1,0 +1,248 @@
+# %% [markdown]
+# # 05 · Matching
+#
+# [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/05_matching.ipynb)
+#
+# **In this notebook you decide what each of 99,765 anchors learns: 350 an object, 98,768 that there is none, and 647 nothing. And you see the four numbers by which an anchor becomes its object's box.**
+#
+# About 15 seconds on a CPU, and 25 minutes to read. You need the anchors of notebook [04](04_anchors.ipynb).
+
+# %%
+# where the package is missing, as in Colab, this installs it; what is there already stays
+from importlib.util import find_spec
+
+if find_spec("retinanet_lite") is None:
+    source = "git+https://github.com/OWNER_NAME/retinanet-lite"
+    get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
+
+# %%
+import math
+
+import torch
+import torch.nn.functional as F
+from torchvision.ops import box_iou
+
+import retinanet_lite
+from retinanet_lite import learn
+from retinanet_lite.data.drawing import CLASSES, walkthrough_scene
+
+learn.show_map(here="matching")
+
+
+# %%
+def shape(x):
+    return list(x.shape)
+
+
+scene = walkthrough_scene()
+boxes, labels = scene.boxes, scene.labels
+anchors = retinanet_lite.Anchors()(scene.image[None])
+STAR = 95592  # the row of the star's best anchor, from notebook 04
+print("anchors", shape(anchors), "objects", shape(boxes))
+
+# %% [markdown]
+# ## How well do two boxes agree?
+#
+# The IoU of notebook 04, by hand now, for the star and its anchor. The shared part begins where the later of the two begins, and ends where the first of them ends:
+
+# %%
+(ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = anchors[STAR].tolist(), boxes[0].tolist()
+shared = (min(ax2, bx2) - max(ax1, bx1)) * (min(ay2, by2) - max(ay1, by1))
+area_a, area_b = (ax2 - ax1) * (ay2 - ay1), (bx2 - bx1) * (by2 - by1)
+together = area_a + area_b - shared  # the shared part is in both, and counts once
+print("by hand:    ", round(shared / together, 4))
+print("torchvision:", round(box_iou(anchors[STAR][None], boxes[:1]).item(), 4))
+
+# %% [markdown]
+# ## Matching: who learns what
+#
+# For each anchor, take the object that it overlaps most. Then there are three cases:
+#
+# - IoU of at least 0.5: the anchor is **positive**. It learns this object.
+# - IoU under 0.4: it is **negative**. It learns that there is nothing.
+# - in between: it is **ignored**. It learns nothing, since either answer would be half wrong.
+
+# %%
+iou = box_iou(anchors, boxes)  # [99765, 13]
+best_iou, best_object = iou.max(dim=1)  # [99765] each
+matches = best_object.clone()
+matches[best_iou < 0.5] = -2  # ignored
+matches[best_iou < 0.4] = -1  # negative
+print("positive:", (matches >= 0).sum().item())
+print("ignored: ", (matches == -2).sum().item())
+print("negative:", (matches == -1).sum().item())
+print("the star's anchor learns:", CLASSES[labels[matches[STAR]]])
+
+# %% [markdown]
+# So 349 of 99,765 anchors have an object to learn: one in 286. How many does each object get?
+
+# %%
+for number, label in enumerate(labels.tolist()):
+    print(f"{CLASSES[label]:8}", (matches == number).sum().item())
+
+# %% [markdown]
+# ### The pill
+#
+# The pill gets none. It stands in the data, a detector that misses it is marked down, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. (Should two objects have the same one, it goes to the one that it overlaps more, and the other may have none.) The package does this by default (`keep_best=True`); with `keep_best=False` it follows the paper and the original (the public `pytorch-retinanet`) to the letter.
+
+# %%
+pill = labels.tolist().index(CLASSES.index("pill"))
+pill_best = iou[:, pill].max()
+print("the pill's best IoU:", round(pill_best.item(), 2))
+print("anchors that reach it:", (iou[:, pill] == pill_best).sum().item())
+for keep_best in (False, True):
+    matches = retinanet_lite.match_anchors(anchors, boxes, keep_best=keep_best)
+    found = [(matches >= 0).sum().item(), (matches == pill).sum().item()]
+    print(f"keep_best={keep_best}: {found[0]} positive, the pill has {found[1]}")
+
+# %%
+matches = retinanet_lite.match_anchors(anchors, boxes)
+counts = [74880, 18720, 4680, 1170, 315]
+learn.show_matching(
+    scene, anchors, matches, counts, "Which anchors learn an object, and which are ignored?"
+)
+
+# %% [markdown]
+# Each mark is the centre of an anchor, or of several. The pill's anchor was negative before, so 350 are positive now, 98,768 negative, and 647 ignored as before. P7, whose anchors are larger than any object here, has no positive one, and a few ignored.
+#
+# ### Play with it
+#
+# Here is one object alone, the blue box; what the picture shows elsewhere does not count. Move its edges with the sliders, and see which anchors learn it, and on which level. The bars at the right are the four numbers that the best anchor has to learn; the next section says what they mean. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.
+
+# %% tags=["nbval-ignore-output"]
+learn.explore_matching(scene)
+
+# %%
+x1, y1, x2, y2 = boxes[pill].int().tolist()
+print(learn.show_matching_of(scene, x=(x1, x2), y=(y1, y2)))
+
+# %% [markdown]
+# Alone, too, the pill has its one anchor, kept because it is the best.
+#
+# ## What the box learns
+#
+# A positive anchor has to become its object's box. Four numbers say how. With the anchor's centre (xa, ya), width wa and height ha, and the object's x, y, w, h:
+#
+# - tx = (x − xa) / wa / 0.1 and ty = (y − ya) / ha / 0.1: the shift, in tenths of the anchor's width and height;
+# - tw = log(w / wa) / 0.2 and th = log(h / ha) / 0.2: the logarithm of the stretch, in fifths. It makes twice as wide and half as wide equally far from 0.
+#
+# The divisions by 0.1 and 0.2 make all four about as large as 1. (The mean sizes over the positive anchors of our scene are printed below.)
+
+# %%
+x, y, w, h = (bx1 + bx2) / 2, (by1 + by2) / 2, bx2 - bx1, by2 - by1
+xa, ya, wa, ha = (ax1 + ax2) / 2, (ay1 + ay2) / 2, ax2 - ax1, ay2 - ay1
+target = [(x - xa) / wa / 0.1, (y - ya) / ha / 0.1, math.log(w / wa) / 0.2, math.log(h / ha) / 0.2]
+print("the star's targets:", [round(t, 3) for t in target])
+title = "How must the star's anchor (dashed) move?"
+learn.show_delta(scene.image, anchors[STAR], boxes[0], title)
+
+# %% [markdown]
+# Read them: a little to the left (tx < 0), more upwards (ty < 0), the width is right already (tw = 0), a little less tall (th < 0). The package calls this `encode`. Its inverse, `decode`, gives the box back:
+
+# %%
+transform = retinanet_lite.BBoxTransform()
+encoded = transform.encode(anchors[STAR], boxes[0])
+print("same targets:", torch.allclose(encoded, torch.tensor(target)))
+decoded = transform.decode(anchors[STAR], encoded)
+print("back again:  ", decoded.round().int().tolist(), "=", boxes[0].int().tolist())
+positive = matches >= 0
+wanted = transform.encode(
+    anchors[positive], boxes[matches[positive]]
+)  # one row per positive anchor
+print("mean sizes:  ", [round(size, 1) for size in wanted.abs().mean(dim=0).tolist()])
+pill_targets = transform.encode(anchors[matches == pill][0], boxes[pill])
+print("the pill's:  ", [round(t, 1) for t in pill_targets.tolist()])
+
+# %% [markdown]
+# The pill's anchor has a long way to go. Five anchors fit the pill equally well, and the first of them keeps it, at the pill's left end. So tx is large; tw and th are, since the anchor is shorter than the pill and less flat. All three are more than twice the mean, but still moderate numbers.
+#
+# ### Play with it
+#
+# The four deltas move the box that is decoded from the star's anchor. Can you put it on the star? The targets above say how.
+
+# %% tags=["nbval-ignore-output"]
+learn.explore_deltas(scene, anchors[STAR])
+
+# %%
+print(learn.show_deltas(scene, anchors[STAR], *(round(t, 1) for t in target)))
+
+# %% [markdown]
+# ### The box loss
+#
+# The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond. β = 1/9 is a convention. Far off, the gradient is the same however far: each number pulls with full force. Close by, the pull fades. The box loss is the mean over the four numbers of all positive anchors.
+
+# %%
+d = torch.tensor([-1.0, -0.05, 0.0, 0.05, 1.0])
+beta = 1 / 9
+by_hand = torch.where(d.abs() < beta, d**2 / (2 * beta), d.abs() - beta / 2)
+print([round(value, 4) for value in by_hand.tolist()])
+same = torch.allclose(by_hand, F.smooth_l1_loss(d, 0 * d, reduction="none", beta=beta))
+print("equal to PyTorch's:", same)
+
+# %% [markdown]
+# ## Exercise 1 (10 min)
+#
+# Write `iou_of(a, b)` for two boxes, each a list x1, y1, x2, y2.
+#
+# *Hint: two boxes may lie apart. Then the shared part is not negative, it is 0.*
+
+
+# %%
+def iou_of(a, b):
+    # your turn
+    ...
+
+
+learn.check_iou(iou_of)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def iou_of(a, b):
+#     width = max(0, min(a[2], b[2]) - max(a[0], b[0]))
+#     height = max(0, min(a[3], b[3]) - max(a[1], b[1]))
+#     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (a, b)]
+#     return width * height / (sum(areas) - width * height)
+# ```
+# </details>
+#
+# ## Exercise 2 (10 min)
+#
+# Write `targets_of(anchor, box)`: it gets two boxes, each a list x1, y1, x2, y2, and returns tx, ty, tw, th.
+#
+# *Hint: the formulas are under "What the box learns"; they want centres and sizes. `math.log` is the logarithm.*
+
+
+# %%
+def targets_of(anchor, box):
+    # your turn: return tx, ty, tw, th
+    ...
+
+
+learn.check_targets(targets_of)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def targets_of(anchor, box):
+#     wa, ha = anchor[2] - anchor[0], anchor[3] - anchor[1]
+#     w, h = box[2] - box[0], box[3] - box[1]
+#     tx = (box[0] + w / 2 - anchor[0] - wa / 2) / wa / 0.1
+#     ty = (box[1] + h / 2 - anchor[1] - ha / 2) / ha / 0.1
+#     return tx, ty, math.log(w / wa) / 0.2, math.log(h / ha) / 0.2
+# ```
+# </details>
+#
+# ## What to remember
+#
+# 1. IoU of at least 0.5: positive; under 0.4: negative; between: ignored; and an object keeps its best anchor, unless another object takes it.
+# 2. A positive anchor learns the shift and the stretch that make it its object's box: tx, ty in tenths of its sides, tw, th as logarithms in fifths.
+# 3. The box loss is smooth L1, the mean over the four numbers of all positive anchors.
+#
+# Others divide the four numbers by nothing, keep several best anchors, or compare boxes in place of deltas: [what others do](14_what_others_do.ipynb#matching-and-box-loss).
+#
+# In the paper: RetinaNet §4, "Anchors" (0.5 and 0.4) and "Box Regression Subnet". The four numbers are from Girshick, Donahue, Darrell and Malik, *Rich feature hierarchies*, 2014 (arXiv 1311.2524), appendix C.
+#
+# Next: [06 · The focal loss](06_focal_loss.ipynb), why 350 anchors are heard among 99,765.
