@@ -22,7 +22,7 @@ def collect():
     for script in SCRIPTS:
         cells = jupytext.read(script).cells
         for cell, after in zip(cells, cells[1:], strict=False):
-            call = re.search(r"^(check_\w+)\((\w+)\)$", cell.source, flags=re.MULTILINE)
+            call = re.search(r"^learn\.(check_\w+)\((\w+)\)$", cell.source, flags=re.MULTILINE)
             if call:
                 solution = re.search(r"<details>.*?```python\n(.*?)```", after.source, re.DOTALL)
                 blank = cell.source[: call.start()]

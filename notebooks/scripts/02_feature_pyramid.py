@@ -255,7 +255,28 @@ print(learn.show_pyramid_at(scenes[0], trained.backbone, maps, x=240, y=152, lev
 print(learn.show_pyramid_at(scenes[0], trained.backbone, maps, x=183, y=407, level=7))
 
 # %% [markdown]
-# P7 sees as many pixels as the house is high, but its cells are 128 pixels apart, and none stands just right. So no cell of this small detector sees all of the house. With more blocks, as in a ResNet-50, each would see more.
+# P7 sees as many pixels as the house is high, but its cells are 128 pixels apart, and none stands just right. So no cell of this small detector's *pyramid* sees all of the house. How can it find it, then? The heads of the next notebook come after the pyramid, and their five 3×3 convolutions look at neighbouring cells once more. We take the cell of P6 that holds the middle of the house, row 6, column 2, and let the gradient tell what can change it, and what can change the classification head's answer there:
+
+
+# %%
+def seen(values):
+    """First and last row and column of the image that can change these values."""
+    (gradient,) = torch.autograd.grad(values.sum(), pixels, retain_graph=True)
+    touched = gradient[0].abs().sum(dim=0) > 0  # [640, 832]
+    rows, columns = touched.any(dim=1).nonzero(), touched.any(dim=0).nonzero()
+    return f"rows {rows.min()} to {rows.max()}, columns {columns.min()} to {columns.max()}"
+
+
+left, top, right, bottom = scenes[0].boxes[1].int().tolist()
+pixels = images[:1].clone().requires_grad_()
+P6_trained = trained.fpn(trained.backbone(pixels))[3]  # [1, 64, 10, 13]
+answers = trained.classification_model(P6_trained).reshape(10, 13, -1)
+print(f"the house:           rows {top} to {bottom - 1}, columns {left} to {right - 1}")
+print("the pyramid's cell:  " + seen(P6_trained[0, :, 6, 2]))
+print("the head's answer:   " + seen(answers[6, 2]))
+
+# %% [markdown]
+# The head's answer depends on all of the house. (With more blocks in the backbone, as in a ResNet-50, the pyramid's cells see more by themselves.)
 
 # %% [markdown]
 # ## Exercise 1 (5 min)

@@ -40,9 +40,9 @@ star = scene.boxes[0]
 print("the star:", star.int().tolist())
 
 # %% [markdown]
-# ## Why anchors
+# ## A box to start from
 #
-# A head could say the four edges of a box directly. But its weights are the same at every cell, and it does not know where it is: for two equal stars it would say the same edges. So it does not say *where the box is*. It says *how the box differs from one that stands at this cell*. That one is the **anchor**.
+# A head could say the four edges of a box directly. But its weights are the same at every cell, and it does not know where it is: for two equal stars it would say the same edges. So it does not say *where the box is*. It says *how the box differs from one that stands at this cell*. That one is the **anchor**. (One for each cell would do for that. Why there are nine, of several sizes and shapes, you will see in numbers once they are all there.)
 #
 # ## Nine boxes
 #
@@ -143,14 +143,13 @@ print("row 95,592:", anchors[95592].tolist())
 # %% [markdown]
 # ### Proof
 #
-# There is nothing to learn in anchors, so there is no gradient to compare. The package's `Anchors` gives the same boxes, for this and for odd sizes. It computes those of a size only once, and hands them out again.
+# There is nothing to learn in anchors, so there is no gradient to compare. The package's `Anchors` gives the same boxes, for this and for odd sizes.
 
 # %%
 package = retinanet_lite.Anchors()
 for height, width in [(640, 832), (417, 333), (65, 97)]:
     same = torch.allclose(make_anchors(height, width), package(torch.zeros(1, 3, height, width)))
     print(f"{height}×{width} equal: {same}")
-print("computed once:", package(images) is package(images))
 
 # %% [markdown]
 # ## What do they fit?
@@ -178,8 +177,44 @@ for name, value in zip(names, best.amax(dim=1).tolist(), strict=True):
 # %% [markdown]
 # Each object has its best level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661. Both reach 0.5, so the star will be learned on both.
 #
-# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one way to get a detector that trains without complaint and never finds some of the objects. Notebook 06 has the cure.
+# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one way to get a detector that trains without complaint and never finds some of the objects. Notebook 05 has the cure.
 #
+# ## Why so many anchors?
+#
+# Three reasons, each with a number.
+#
+# **Two objects may stand at one place.** A cell that has one box can learn one object. Take a wide pill and a tall leaf that cross, with the same middle. Each has its own best anchor, though both stand in one cell:
+
+# %%
+crossing = torch.tensor([[332.0, 272, 532, 368], [384, 220, 480, 420]])  # wide, tall
+fits = box_iou(anchors, crossing)  # [99765, 2]
+for name, (value, row) in zip(["wide", "tall"], zip(*fits.max(dim=0), strict=True), strict=True):
+    print(f"{name}: row {row:,}, cell {row // 9:,}, anchor {row % 9} of it, IoU {value:.2f}")
+
+# %% [markdown]
+# **The sizes that a head has to say stay small.** Objects of our scenes differ a lot. How many times as wide and high as the box that it starts from must a box become? We ask it of a box of 128 pixels, and of each object's best anchor, over the objects of 50 scenes:
+
+# %%
+sizes, anchor_sizes = [], []
+for seed in range(50):
+    objects = random_scene(seed).boxes
+    start = anchors[box_iou(anchors, objects).argmax(dim=0)]  # [M, 4], each object's best anchor
+    sizes.append(objects[:, 2:] - objects[:, :2])
+    anchor_sizes.append(start[:, 2:] - start[:, :2])
+sizes, anchor_sizes = torch.cat(sizes), torch.cat(anchor_sizes)
+print(f"{len(sizes)} objects, sides from {sizes.min():.0f} to {sizes.max():.0f} pixels")
+for name, factor in [("one box of 128", sizes / 128), ("the best anchor", sizes / anchor_sizes)]:
+    low, high = factor.quantile(torch.tensor([0.01, 0.99])).tolist()
+    print(f"{name}: 98% of the factors lie between {low:.1f} and {high:.1f}")
+
+# %% [markdown]
+# **The overlap says who learns what.** Nobody has to decide which level, and which cells of it, shall learn an object of which size. Those learn it whose anchors overlap it enough. (Later detectors do without anchors, and need other rules for that; FCOS, for example, gives each level a range of sizes: Tian et al. 2019, arXiv 1904.01355.) The star has
+
+# %%
+enough = (iou[:, 0] >= 0.5).split(counts)
+print({f"P{level}": int(mask.sum()) for level, mask in enumerate(enough, start=3)}, "such anchors")
+
+# %% [markdown]
 # ## Which sizes are covered?
 #
 # We put squares of many sizes at random places, and look for each at the best IoU of all anchors. One line is the median of 40 places, the other the worst of them.

@@ -16,6 +16,7 @@ if find_spec("retinanet_lite") is None:
     get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
+import copy
 import math
 
 import torch
@@ -308,7 +309,32 @@ learn.show_gradients(lengths, "Who learns from the first step?")
 print("parts with a gradient:", sum(length > 0 for length in lengths.values()), "of", len(lengths))
 
 # %% [markdown]
-# All of them, and the two output layers millions of times more. Plain gradient descent would hardly move the others on this step. AdamW, which notebook 00 used, divides each gradient by its own size (plus 10⁻⁸, so that nothing is divided by 0). So with AdamW the others move from the first step on.
+# All of them, and the two output layers millions of times more. Plain gradient descent would hardly move the others on this step. And AdamW, which notebook 00 used? On its first step it moves a parameter with the gradient g by learning rate · g / (|g| + 10⁻⁸), where the 10⁻⁸ is there so that nothing is divided by 0. So a parameter whose |g| is far above 10⁻⁸ moves by the whole learning rate, however small its gradient is beside others. Training also shortens the whole gradient to a length of 1 before that (notebook 08), which brings many below 10⁻⁸. By how much of the learning rate does a parameter of each part move, on average?
+
+# %%
+whole = gradient_length(model)
+print("part                       as it is   shortened to 1")
+for name, part in named.items():
+    g = torch.cat([p.grad.flatten() for p in part.parameters() if p.grad is not None]).abs()
+    moves = [(size / (size + 1e-8)).mean().item() for size in (g, g / whole)]
+    print(f"{name:26} {moves[0]:8.1g} {moves[1]:16.1g}")
+
+# %% [markdown]
+# As it is, every part would move from the first step on. Shortened, the outputs move by nearly all of the learning rate, and the pyramid by a few thousandths of it. But the others do not stand still for long. The outputs' weights have then moved from 10⁻⁸ to about a thousandth, the learning rate, and pass on far more. How large is the gradient of the pyramid, beside the whole, in the first step and in the second? We try it on a copy, with the scenes at a quarter of their size:
+
+# %%
+trial = copy.deepcopy(model)
+optimizer = torch.optim.AdamW(trial.parameters(), lr=1e-3)
+for step in (1, 2):
+    optimizer.zero_grad()
+    sum(trial(small.to(device), small_annotations.to(device)).values()).backward()
+    share = gradient_length(trial.fpn) / gradient_length(trial)
+    print(f"step {step}: {share:.1g} of the whole")
+    nn.utils.clip_grad_norm_(trial.parameters(), max_norm=1.0)
+    optimizer.step()
+
+# %% [markdown]
+# (The whole rate at once is too much for a first step: notebook 08 begins with a small one.)
 #
 # The length of the two largest is a warning: the gradient of a weight is what came into its layer times what comes back from above, so large numbers came in. He initialisation keeps sizes through one convolution after another, but a residual block *adds* its input to its output, and the sum is larger than either. Batch norm would bring it back to size; frozen, in a model of random weights, it does nothing. So start from trained weights, or let batch norm learn.
 #
