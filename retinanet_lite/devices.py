@@ -61,6 +61,12 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def wait() -> None:
+    """Go on once every process is here."""
+    if world_size() > 1:
+        dist.barrier()
+
+
 def share_gradients(model: nn.Module) -> nn.Module:
     """The model as one of several copies whose gradients are averaged at every backward pass."""
     return model if world_size() == 1 else nn.parallel.DistributedDataParallel(model)

@@ -14,7 +14,7 @@ from conftest import tiny_retinanet
 from PIL import Image
 from test_folders import HEIGHT, WIDTH, annotation, draw, voc_xml, write
 
-from retinanet_lite import Anchors, Detector, Recipe
+from retinanet_lite import Anchors, Detector, Recipe, evaluate
 from retinanet_lite.cli import evaluate as evaluate_command
 from retinanet_lite.cli import train as train_command
 from retinanet_lite.cli.main import main, make_parser
@@ -55,7 +55,7 @@ def pets_file(tmp_path_factory):
 
 @pytest.fixture
 def voc(tmp_path):
-    """A VOC folder of three images to learn from and one to measure on."""
+    """A VOC folder of three images to learn from, one to choose by and two to measure on."""
     root = tmp_path / "voc"
     objects = {
         "a": [("dog", 11, 6, 30, 25), ("cat", 1, 1, WIDTH, HEIGHT)],
@@ -66,8 +66,9 @@ def voc(tmp_path):
     for seed, (stem, of_image) in enumerate(objects.items()):
         draw(root / "JPEGImages" / f"{stem}.png", seed)
         write(root / "Annotations" / f"{stem}.xml", voc_xml(f"{stem}.png", of_image))
-    write(root / "ImageSets/Main/trainval.txt", "a\nb\nc\n")
-    write(root / "ImageSets/Main/test.txt", "d\n")
+    write(root / "ImageSets/Main/train.txt", "a\nb\nc\n")
+    write(root / "ImageSets/Main/val.txt", "d\n")
+    write(root / "ImageSets/Main/test.txt", "a\nd\n")
     return root
 
 
@@ -105,6 +106,7 @@ def spy(monkeypatch):
     commands_fit = train_command.fit
     monkeypatch.setattr(train_command, "fit", fit)
     monkeypatch.setattr(train_command, "test_scenes", lambda *a: test_scenes(*a, length=2))
+    monkeypatch.setattr(train_command, "validation_scenes", lambda *a: test_scenes(*a, length=2))
     return calls
 
 
@@ -237,12 +239,28 @@ def test_a_voc_folder_is_learned_and_measured(voc, tmp_path, spy, capsys):
     assert main(["train", *QUICK, "--voc", str(voc), "--out", str(out)]) == 0
     text = capsys.readouterr().out
     assert "3 images to learn, classes: cat, dog" in text
-    coverage = anchor_coverage(Anchors(), VocFolder(voc))
+    coverage = anchor_coverage(Anchors(), VocFolder(voc, "train"))
     assert coverage.advice()[0] in text
-    _, learned, measured, _, augmentation, *_ = spy[0]
-    assert (len(learned), len(measured)) == (3, 1) and measured.classes == learned.classes
+    _, learned, chooses, _, augmentation, *_ = spy[0]
+    assert (len(learned), len(chooses)) == (3, 1) and chooses.classes == learned.classes
     assert "RandomVerticalFlip(p=0.0)" in str(augmentation)
-    assert Detector.load(out / "best.pt").classes == ("cat", "dog")
+    best = Detector.load(out / "best.pt")
+    assert best.classes == ("cat", "dog")
+    test = evaluate(best, VocFolder(voc, "test", learned.classes))
+    assert f"AP {test['AP']:.3f}, AP50 {test['AP50']:.3f} on the test images" in text
+
+
+def test_a_voc_folder_without_images_to_choose_by_or_to_measure_on_is_learned(
+    voc, tmp_path, spy, capsys
+):
+    for split in ("val", "test"):
+        (voc / f"ImageSets/Main/{split}.txt").unlink()
+    command = ["train", *QUICK, "--voc", str(voc), "--out", str(tmp_path / "run")]
+    assert main(command) == 0 and spy[0][2] is None
+    text = capsys.readouterr().out
+    assert "validation images" not in text and "test images" not in text
+    for option in ("--validation-split", "--test-split"):
+        assert "no split 'held_out'" in fails(capsys, *command, option, "held_out")
 
 
 def test_a_coco_folder_is_learned_and_measured_or_not(coco, tmp_path, spy, capsys):
@@ -250,14 +268,17 @@ def test_a_coco_folder_is_learned_and_measured_or_not(coco, tmp_path, spy, capsy
     assert main([*command, "--out", str(tmp_path / "a")]) == 0
     assert spy[0][2] is None and spy[0][4] is None
     assert "after step" not in capsys.readouterr().out
-    assert main([*command, "--validation-coco", *coco, "--out", str(tmp_path / "b")]) == 0
+    more = ["--validation-coco", *coco, "--test-coco", *coco, "--out", str(tmp_path / "b")]
+    assert main([*command, *more]) == 0
     assert len(spy[1][2]) == 2
-    assert "after step 3" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "on the validation images, after step 3" in text and "on the test images" in text
 
 
-def test_a_validation_folder_alone_is_an_error(coco, capsys, tmp_path):
-    text = fails(capsys, "train", *QUICK, "--validation-coco", *coco, "--out", tmp_path / "run")
-    assert "name both" in text
+@pytest.mark.parametrize("option", ["--validation-coco", "--test-coco"])
+def test_a_folder_to_measure_on_alone_is_an_error(coco, capsys, tmp_path, option):
+    text = fails(capsys, "train", *QUICK, option, *coco, "--out", tmp_path / "run")
+    assert "go with a --coco folder" in text
 
 
 def test_a_folder_that_is_not_there_is_an_error(capsys, tmp_path):
@@ -299,10 +320,10 @@ def test_verifying_decodes_every_image_once_a_training(voc, tmp_path, started, m
     assert decoded == []
     monkeypatch.setenv("RANK", "0")
     assert main([*command, "--verify"]) == 0
-    assert sorted(decoded) == ["a", "b", "c", "d"]
+    assert sorted(decoded) == ["a", "a", "b", "c", "d", "d"]  # a and d are in the test list, too
     write(tmp_path / "run/last.pt", "")  # from here on, the training goes on
     assert main([*command, "--verify"]) == 0
-    assert len(decoded) == 4
+    assert len(decoded) == 6
 
 
 def test_verifying_stops_a_training_before_it_starts_or_tells_what_it_drops(
@@ -335,7 +356,7 @@ START = ["--steps", "2", "--batch-size", "2", "--device", "cpu"]
 
 @pytest.fixture
 def started(monkeypatch):
-    """The detectors that trainings start with; nothing is trained."""
+    """The detectors that trainings start with; nothing is trained or measured."""
     detectors = []
 
     def fit(detector, *_):
@@ -343,6 +364,7 @@ def started(monkeypatch):
         return [{"step": 1}]
 
     monkeypatch.setattr(train_command, "fit", fit)
+    monkeypatch.setattr(train_command, "measure_best", lambda *_: None)
     return detectors
 
 
@@ -652,7 +674,7 @@ def test_coverage_of_a_folder_or_of_drawn_scenes_is_printed(voc, coco, capsys):
     options = ["--size", "80", "200", "--anchor-size", "2", "--anchor-ratios", "0.5", "1"]
     anchors, scaling = Anchors(size=2, ratios=(0.5, 1)), resize((80, 200))
     for arguments, dataset in (
-        (["--voc", str(voc)], VocFolder(voc)),
+        (["--voc", str(voc)], VocFolder(voc, "train")),
         (["--coco", *coco], CocoFolder(*coco)),
         ([], test_scenes()),
     ):

@@ -20,7 +20,7 @@ import torch
 
 from retinanet_lite import BasicBlock, Detector, Recipe, RetinaNet, evaluate, fit, learn
 from retinanet_lite.data.batches import to_batch
-from retinanet_lite.data.scenes import THREE, test_scenes, training_scenes
+from retinanet_lite.data.scenes import THREE, test_scenes, training_scenes, validation_scenes
 
 _ = torch.manual_seed(0)
 learn.show_map(here="training")
@@ -151,11 +151,11 @@ print("AP50 on the hundred test pictures: under 0.3:", by_heart["AP50"] < 0.3)
 # %% [markdown]
 # That is what *by heart* means. Now for real.
 #
-# ## What a good loop has besides
+# ## What the loop of the package has besides
 #
-# Two things are in nearly every training of a detector, and a third is worth having.
+# Three things.
 #
-# **The learning rate changes.** At first the gradients point anywhere, and large steps break more than they mend: so it rises slowly, which is called warm-up. At the end small steps settle what large ones only circle: so it falls, here along half a cosine. With T steps, of which R rise, and the highest rate h, step t (from 0 on) has
+# **The learning rate changes.** It rises slowly at first, which is called warm-up (you have seen in notebook 07 what a first step at the full rate can do to the losses), and then it falls, here along half a cosine; the paper lets it drop to a tenth twice. With T steps, of which R rise, and the highest rate h, step t (from 0 on) has
 #
 # - h · (t + 1) / R while t < R,
 # - h · (1 + cos(π · (t − R) / (T − R))) / 2 from there on.
@@ -180,7 +180,7 @@ same = all(abs(recipe.learning_rate_at(t) - rates[t]) < 1e-12 for t in range(600
 print("a Recipe's rate is the same at every step:", same)
 
 # %% [markdown]
-# **The gradient is clipped,** as in the loop above. Its length differs widely from batch to batch. The **norm** is the length of the whole gradient, all parameters in one long row: the root of the sum of squares. If it is above a limit, here 1, the gradient is shortened to it, and its direction stays. So no batch has much more to say than another.
+# **The gradient is clipped,** as in the loop above. Its length differs widely from batch to batch. The **norm** is the length of the whole gradient, all parameters in one long row: the root of the sum of squares. If it is above a limit, here 1, the gradient is shortened to it, and its direction stays.
 
 # %%
 clipped = new_model().train()
@@ -294,7 +294,9 @@ print(sorted(name for name in quick if name.startswith("Quick") and name != "Qui
 #
 # ## The run
 #
-# 600 steps of four pictures. It takes about a minute, less on a GPU. The bar shows the losses, averaged over the last twenty steps, and the time left.
+# A training needs three kinds of pictures, and none may be in two of them. From the **training** pictures it learns. The **validation** pictures are measured on the way: by them you choose, between checkpoints, learning rates, sizes. And what you have chosen you measure once, at the end, on the **test** pictures. The validation pictures can't say how good it is any more: of several checkpoints you have taken the one that suits just these pictures.
+#
+# 600 steps of four pictures, with a look at a hundred validation pictures after each hundred. It takes about a minute, less on a GPU. The bar shows the losses, averaged over the last twenty steps, and the time left.
 
 # %%
 device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -302,19 +304,37 @@ model = new_model().to(device)
 detector = Detector(model, THREE, plain=True)
 
 # %% tags=["nbval-ignore-output"]
-log = fit(detector, training_data, recipe=recipe)
+recipe = Recipe(steps=600, batch_size=4, evaluate_every=100)
+log = fit(detector, training_data, validation_scenes(), recipe=recipe)
 
 # %%
 learn.show_log(log, "How did the training go?")
 
 # %% [markdown]
-# The axis of the losses is logarithmic: from 10⁰ down to 10⁻¹ is a tenth. Both losses fall, the classification loss further. One batch may be easy and the next hard, so each point is the mean of the last twenty steps, at the start of as many as there are.
+# The axis of the losses is logarithmic: from 10⁰ down to 10⁻¹ is a tenth. Both losses fall, the classification loss further. One batch may be easy and the next hard, so each point of a line is the mean of the last twenty steps, at the start of as many as there are. The marks are the losses on the validation pictures. They lie near the lines: no scene comes twice, so nothing can be learned by heart. And if there were only sixteen pictures, shown again and again?
+
+# %% tags=["nbval-ignore-output"]
+sixteen = Detector(new_model().to(device), THREE, plain=True)
+short = Recipe(steps=200, batch_size=4, evaluate_every=50)
+short_log = fit(sixteen, training_scenes(length=16), validation_scenes(), recipe=short)
+
+# %%
+learn.show_log(short_log, "And with sixteen pictures?")
+losses = [record["classification"] for record in short_log[-20:]]
+times = short_log[-1]["validation_classification"] / (sum(losses) / len(losses))
+print("on validation pictures the loss is more than twice as high:", times > 2)
+print("AP50 on them: under 0.6:", short_log[-1]["AP50"] < 0.6)
+
+# %% [markdown]
+# The lines fall, and the marks do not go with them. Where they part, learning by heart begins: what is learned from there on is mostly about these sixteen.
 #
 # ## How good is it?
 
 # %%
 measured = evaluate(detector, test_data, progress=False)
-print("AP50 on a hundred pictures it never saw: at least 0.95:", measured["AP50"] >= 0.95)
+print("AP50 on the test pictures: at least 0.95:", measured["AP50"] >= 0.95)
+apart = abs(measured["AP"] - log[-1]["AP"])
+print(f"AP on them and on the validation pictures, apart: less than 0.1: {apart < 0.1}")
 
 # %%
 shown = [test_data[i] for i in range(8)]

@@ -116,7 +116,7 @@ def write_voc(name, image, objects):
 
 
 # %%
-from retinanet_lite.data.scenes import test_scenes, training_scenes
+from retinanet_lite.data.scenes import test_scenes, training_scenes, validation_scenes
 
 
 def write_split(split, scenes):
@@ -131,6 +131,7 @@ def write_split(split, scenes):
 
 
 write_split("train", training_scenes(length=48))
+write_split("val", validation_scenes(length=24))
 write_split("test", test_scenes(length=24))
 print((root / "Annotations/train_00.xml").read_text())
 
@@ -498,18 +499,18 @@ except ValueError as error:
 #
 # ```
 # retinanet-lite anchors  --voc shapes --split train
-# retinanet-lite train    --voc shapes --split train --test-split test --out runs/shapes
-# retinanet-lite evaluate --voc shapes --test-split test --detector runs/shapes/best.pt
+# retinanet-lite train    --voc shapes --out runs/shapes
+# retinanet-lite evaluate --voc shapes --detector runs/shapes/best.pt
 # retinanet-lite detect   holiday.jpg more_pictures/ --detector runs/shapes/best.pt --out found
 # ```
 #
-# Stopped, the second goes on where it was when you type it again. With COCO files, each split is a file: `train --coco pictures/ train.json --validation-coco pictures/ test.json`, and `evaluate --coco pictures/ test.json`.
+# Stopped, the second goes on where it was when you type it again. It learns from the list `train`, chooses its best checkpoint by `val`, and measures that one on `test`, once, at the end; `--split` and its like name others. With COCO files, each split is a file: `train --coco pictures/ train.json --validation-coco pictures/ val.json --test-coco pictures/ test.json`, and `evaluate --coco pictures/ test.json`.
 #
 # And with COCO's weights, in place of `--detector runs/shapes/best.pt` and of random weights:
 #
 # ```
 # retinanet-lite detect   holiday.jpg --detector coco
-# retinanet-lite train    --voc shapes --split train --test-split test --out runs/photographs \
+# retinanet-lite train    --voc shapes --out runs/photographs \
 #     --start coco --freeze backbone.conv1 backbone.layer1 --learning-rate 1e-4
 # ```
 #

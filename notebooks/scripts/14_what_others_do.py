@@ -16,7 +16,6 @@ if find_spec("retinanet_lite") is None:
     get_ipython().run_line_magic("pip", f'install -q "retinanet-lite[learn] @ {source}"')
 
 # %%
-
 import matplotlib.pyplot as plt
 import torch
 from torch import nn

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import Dataset
 
 from ..data.coco import CocoFolder
-from ..data.voc import VocFolder
+from ..data.voc import VocFolder, voc_splits
 from ..detector import Detector
 from ..devices import best_device, known_device
 from ..model.anchors import Anchors
@@ -20,7 +20,8 @@ BACKBONES = {"resnet10": (BasicBlock, (1, 1, 1, 1)), **RESNETS}
 # the network that is trained where none is named
 NETWORK = {"backbone": "resnet10", "features": 64, "anchor_size": 4.0}
 NETWORK["anchor_ratios"] = [0.5, 1.0, 2.0]
-SPLITS = {"split": "trainval", "test_split": "test"}  # of a VOC folder, by default
+# of a VOC folder, by default: to learn, to choose the best checkpoint by, to measure that on
+SPLITS = {"split": "train", "validation_split": "val", "test_split": "test"}
 COCO_FILES = {"nargs": 2, "metavar": ("IMAGES", "JSON")}  # what names a COCO folder
 HEIGHT_WIDTH = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
 DETECTOR_HELP = "its file, or coco or coco_v2, torchvision's for photographs"
@@ -80,12 +81,18 @@ def open_detector(name: str | Path, plain: bool) -> Detector:
 
 
 def open_folder(
-    options: Namespace, split: str, coco: list[str] | None, classes: tuple[str, ...] | None = None
+    options: Namespace,
+    split: str,
+    coco: list[str] | None,
+    classes: tuple[str, ...] | None = None,
+    optional: bool = False,
 ) -> Dataset | None:
-    """The data set that the options name, if any; `split` is the option for a VOC folder's."""
+    """The data set that the options name, if any; `split` is VOC's, which may lack if optional."""
     name = getattr(options, split)
     how = {"classes": classes, "on_problem": options.on_problem, "verify": options.verify}
     if options.voc:
+        if optional and not name and SPLITS[split] not in voc_splits(Path(options.voc)):
+            return None
         return VocFolder(options.voc, name or SPLITS[split], **how)
     if name:
         raise ValueError(

@@ -9,7 +9,7 @@ from .options import add_anchors, add_data, add_size, make_anchors, open_folder
 
 
 def add_options(sub: argparse.ArgumentParser) -> None:
-    add_data(sub).add_argument("--split", help="of the VOC folder; default: trainval")
+    add_data(sub).add_argument("--split", help="of the VOC folder; default: train")
     add_anchors(sub)
     add_size(sub)
 

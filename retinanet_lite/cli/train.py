@@ -8,12 +8,14 @@ from dataclasses import fields
 from pathlib import Path
 
 import torch
+from torch.utils.data import Dataset
 
-from ..data.scenes import test_scenes, training_scenes
+from ..data.scenes import test_scenes, training_scenes, validation_scenes
 from ..data.transforms import augment
 from ..detector import Detector
-from ..devices import processes, rank
+from ..devices import processes, rank, wait
 from ..evaluation.anchor_coverage import anchor_coverage
+from ..evaluation.measure import evaluate
 from ..model.imagenet import load_imagenet
 from ..training.fit import fit
 from ..training.recipe import Recipe
@@ -23,6 +25,7 @@ from .options import (
     COCO_FILES,
     DETECTOR_HELP,
     NETWORK,
+    SPLITS,
     add_data,
     add_network,
     add_running,
@@ -39,9 +42,13 @@ def add_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--augment", action=argparse.BooleanOptionalAction, help=augmented)
     sub.add_argument("--vertical-flip", action="store_true", help="upside down is as likely")
     data = add_data(sub)
-    data.add_argument("--split", help="of the VOC folder, to learn; default: trainval")
-    data.add_argument("--test-split", help="of the VOC folder, to measure on; default: test")
-    data.add_argument("--validation-coco", **COCO_FILES, help="to measure on")
+    data.add_argument("--split", help="of the VOC folder, to learn; default: train")
+    chooses, measures = "to choose the best checkpoint by", "to measure that one on, at the end"
+    for part, purpose in (("validation", chooses), ("test", measures)):
+        default = SPLITS[f"{part}_split"]
+        text = f"of the VOC folder, {purpose}; default: {default}, if it is there"
+        data.add_argument(f"--{part}-split", help=text)
+        data.add_argument(f"--{part}-coco", **COCO_FILES, help=purpose)
     network = add_network(sub, NETWORK["backbone"], NETWORK["features"])
     network.add_argument("--imagenet", action="store_true", help="start from ImageNet weights")
     start = f"start from a trained detector, which decides the network: {DETECTOR_HELP}. "
@@ -73,8 +80,8 @@ def run(options: argparse.Namespace) -> None:
     Without data it learns three kinds of shapes in drawn scenes of 128×128 pixels, in a few
     minutes. Under torchrun, several processes share every batch.
     """
-    if options.validation_coco and not options.coco:
-        raise ValueError("--validation-coco measures a training on a --coco folder: name both")
+    if (options.validation_coco or options.test_coco) and not options.coco:
+        raise ValueError("--validation-coco and --test-coco go with a --coco folder: name it, too")
     drawn = not (options.voc or options.coco)
     again = os.environ.get("RANK", "0") != "0" or (options.out / "last.pt").exists()
     verify = [True, False] if options.verify and not again else [False]
@@ -82,9 +89,12 @@ def run(options: argparse.Namespace) -> None:
     # to learn from the same images, which are those whose headers are sound
     for options.verify in verify:
         learned = open_folder(options, "split", options.coco) or training_scenes()
-        measured = open_folder(options, "test_split", options.validation_coco, learned.classes)
+        chooses, measures = (
+            open_folder(options, f"{part}_split", coco, learned.classes, optional=True)
+            for part, coco in (("validation", options.validation_coco), ("test", options.test_coco))
+        )
     if drawn:
-        measured = test_scenes()
+        chooses, measures = validation_scenes(), test_scenes()
 
     torch.manual_seed(options.seed)
     detector = first_detector(options, learned.classes)
@@ -105,12 +115,25 @@ def run(options: argparse.Namespace) -> None:
                 coverage = anchor_coverage(detector.model.anchors, learned, detector.scaling)
                 print(*coverage.advice(), sep="\n")
         folder, workers = options.out, options.workers
-        log = fit(detector, learned, measured, recipe, augmentation, folder, workers)
+        log = fit(detector, learned, chooses, recipe, augmentation, folder, workers)
         if rank() == 0:
             best = max(log, key=quality)
             if "AP" in best:
-                print(f"AP {best['AP']:.3f}, AP50 {best['AP50']:.3f} after step {best['step']}")
+                told = f"AP {best['AP']:.3f}, AP50 {best['AP50']:.3f}"
+                print(f"{told} on the validation images, after step {best['step']}")
             print(f"the detector is {options.out / 'best.pt'}")
+        if measures is not None:
+            measure_best(options, measures, device)
+
+
+def measure_best(options: argparse.Namespace, images: Dataset, device: torch.device) -> None:
+    """Tell how good the best checkpoint is on images that have not chosen it."""
+    wait()  # until it is written
+    best = Detector.load(options.out / "best.pt", options.plain)
+    best.model.to(device)
+    measured = evaluate(best, images, options.batch_size)
+    if rank() == 0:
+        print(f"AP {measured['AP']:.3f}, AP50 {measured['AP50']:.3f} on the test images")
 
 
 def first_detector(options: argparse.Namespace, classes: tuple[str, ...]) -> Detector:

@@ -59,21 +59,29 @@ def training_scenes(
     size: tuple[int, int] = (128, 128), classes: tuple[str, ...] = THREE, length: int = 100_000
 ) -> ShapesDataset:
     """The scenes to learn from: `size` is height and width in pixels; seeds from a million on."""
-    return ShapesDataset(
-        length, *size, first_seed=1_000_000, classes=classes, num_objects=usual_number(size)
-    )
+    return usual_scenes(length, size, classes, first_seed=1_000_000)
+
+
+def validation_scenes(
+    size: tuple[int, int] = (128, 128), classes: tuple[str, ...] = THREE, length: int = 100
+) -> ShapesDataset:
+    """The scenes to choose a checkpoint by; seeds from half a million on."""
+    return usual_scenes(length, size, classes, first_seed=500_000)
 
 
 def test_scenes(
     size: tuple[int, int] = (128, 128), classes: tuple[str, ...] = THREE, length: int = 100
 ) -> ShapesDataset:
-    """The scenes to measure on; seeds from 0 on, so that none is among `training_scenes`."""
-    return ShapesDataset(length, *size, classes=classes, num_objects=usual_number(size))
+    """The scenes to measure on; seeds from 0 on, so that none is in the two others."""
+    return usual_scenes(length, size, classes, first_seed=0)
 
 
 test_scenes.__test__ = False  # to pytest, a name that starts so is a test
 
 
-def usual_number(size: tuple[int, int]) -> tuple[int, int]:
-    """Least and most objects of a scene: small scenes have room for few."""
-    return (1, 4) if min(size) < 320 else (5, 12)
+def usual_scenes(
+    length: int, size: tuple[int, int], classes: tuple[str, ...], first_seed: int
+) -> ShapesDataset:
+    """Scenes with as many objects as there is room for: small ones have few."""
+    num_objects = (1, 4) if min(size) < 320 else (5, 12)
+    return ShapesDataset(length, *size, first_seed, classes, num_objects)

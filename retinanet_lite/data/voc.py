@@ -63,18 +63,22 @@ def voc_listing(root: Path, split: str) -> Path:
             f"{root} is no VOC folder: it has no {' and no '.join(missing)}. root is the folder "
             f"that holds JPEGImages, Annotations and ImageSets, e.g. VOCdevkit/VOC2007."
         )
-    folders = [root / "ImageSets" / "Main", root / "ImageSets"]
-    for folder in folders:
-        if (listing := folder / f"{split}.txt").is_file():
-            return listing
-    splits = sorted({file.stem for folder in folders for file in folder.glob("*.txt")})
-    mend = f"Its splits are {', '.join(splits)}."
+    splits = voc_splits(root)
+    if split in splits:
+        return splits[split]
+    mend = f"Its splits are {', '.join(sorted(splits))}."
     if not splits:
         mend = "It has no splits at all: write the names of its images there, one a line, no .jpg."
     raise ValueError(
         f"{root} has no split {split!r}: there is no {split}.txt in ImageSets/Main or ImageSets. "
         f"{mend}"
     )
+
+
+def voc_splits(root: Path) -> dict[str, Path]:
+    """The file of each split, by its name."""
+    folders = [root / "ImageSets", root / "ImageSets" / "Main"]
+    return {file.stem: file for folder in folders for file in folder.glob("*.txt")}
 
 
 def voc_image(root: Path, stem: str, keep_difficult: bool) -> WrittenImage:

@@ -71,7 +71,7 @@ def show_coverage(coverage: Coverage, title: str) -> None:
 
 
 def show_log(log: Sequence[dict], title: str, smooth: int = 20) -> None:
-    """Losses and learning rate of every step, and the validation's AP50 where it was measured.
+    """Losses and learning rate of every step, and the validation's losses and AP50 where measured.
 
     A line shows the mean of the last `smooth` steps; one step's batch says little.
     """
@@ -79,9 +79,13 @@ def show_log(log: Sequence[dict], title: str, smooth: int = 20) -> None:
     measured = [record for record in log if "AP50" in record]
     count = 3 if measured else 2
     _, axes = plt.subplots(1, count, figsize=(3.4 * count, 2.9), layout="constrained")
-    for name, style in (("classification", "-"), ("regression", "--")):
+    for name, style, mark in (("classification", "-", "o"), ("regression", "--", "s")):
         values = [record[name] for record in log]
-        axes[0].plot(steps, moving_mean(values, smooth), style, label=name)
+        (line,) = axes[0].plot(steps, moving_mean(values, smooth), style, label=name)
+        if measured:
+            places = [r["step"] for r in measured]
+            values = [r[f"validation_{name}"] for r in measured]
+            axes[0].plot(places, values, mark, color=line.get_color(), label=f"{name}, validation")
     axes[0].set(title="losses", xlabel="step", ylabel="loss", yscale="log")
     axes[0].legend(fontsize=8)
     axes[1].plot(steps, [record["learning_rate"] for record in log], color="black")
