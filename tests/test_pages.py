@@ -159,3 +159,14 @@ PAGE = """# A page
 def test_a_link_that_leads_nowhere_is_seen(true, false):
     assert lost(ROOT / "README.md", PAGE) == []
     assert len(lost(ROOT / "README.md", PAGE.replace(true, false))) == 1
+
+
+def test_the_table_of_notebooks_tells_the_times_that_they_tell():
+    row = r"^\| \[\d\d [^\]]+\]\(notebooks/(\w+)\.ipynb\) \|[^|]+\| (.+) \| (.+) min \|$"
+    table = re.findall(row, text_of(ROOT / "README.md"), re.MULTILINE)
+    assert [stem for stem, _, _ in table] == [path.stem for path in NOTEBOOKS]
+    units = {"seconds": "s", "minute": "min", "minutes": "min", "a": "1"}
+    for stem, to_run, to_read in table:
+        told = r"[Aa]bout (a|\d+) (seconds|minutes?) on a .* and (\d+) minutes to read"
+        number, unit, reading = re.search(told, text_of(ROOT / f"notebooks/{stem}.ipynb")).groups()
+        assert (to_run, to_read) == (f"{units.get(number, number)} {units[unit]}", reading), stem

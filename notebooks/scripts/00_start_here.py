@@ -5,7 +5,7 @@
 #
 # **In this notebook a detector finds the objects of a picture, you train another one, and you see the whole of it once, from pixels to boxes.**
 #
-# It takes about a minute on a laptop's CPU, and 20 minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
+# It takes about a minute on a laptop's CPU, and 25 minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
 #
 # Run the cells one by one with Shift + Enter. A test runs them all and compares every printed line, so what you read here is what the code does.
 
@@ -116,6 +116,50 @@ learn.explore(
 show_picture(seed=1, threshold=0.5)
 
 # %% [markdown]
+# ## On a photograph
+#
+# Drawn pictures are good to learn with, since their boxes are exact. People use detectors on photographs. This one comes with matplotlib: Grace Hopper, who wrote the first compiler. In the left picture are three boxes drawn by hand, for a star of the flag, the glasses and the hat. The middle shows the cells of one of the detector's grids, 32 pixels wide. In the right picture are the nine boxes that one cell of it starts from, its **anchors**. The cell, black, holds the middle of the glasses.
+
+# %%
+from matplotlib.cbook import get_sample_data
+
+from retinanet_lite import Anchors
+from retinanet_lite.data.images import read_image
+
+photo = read_image(get_sample_data("grace_hopper.jpg", asfileobj=False))  # [3, 600, 512]
+by_hand = torch.tensor([[46.0, 62, 88, 117], [178, 168, 358, 232], [148, 22, 372, 178]])
+titles = ["What, and where?", "What does a grid divide it into?", "Where does a cell start from?"]
+_, axes = plt.subplots(1, 3, figsize=(9.6, 4.0), layout="constrained")
+for ax, title in zip(axes, titles, strict=True):
+    learn.show_image(photo, title, ax)
+learn.add_boxes(axes[0], by_hand, learn.OBJECT, ["star", "glasses", "hat"])
+axes[1].vlines(range(0, 512, 32), 0, 600, color="white", linewidth=0.8)
+axes[1].hlines(range(0, 600, 32), 0, 512, color="white", linewidth=0.8)
+
+row, column = 200 // 32, 268 // 32  # of the middle of the glasses, (268, 200)
+all_anchors, counts = Anchors()((600, 512)), Anchors().level_counts(600, 512)
+first = counts[0] + counts[1] + (row * 16 + column) * 9  # two finer grids come before
+nine = all_anchors[first : first + 9]
+learn.add_boxes(axes[2], nine, learn.ANCHOR)
+learn.add_boxes(axes[2], torch.tensor([[column, row, column + 1, row + 1]]) * 32, learn.CELL)
+print(f"anchors of the whole picture: {len(all_anchors):,}, over {counts[2] // 9} such cells")
+print("IoU of the glasses with the best of the nine:", end=" ")
+print(f"{box_iou(nine, by_hand[1:2]).max():.2f}, with the best of all: ", end="")
+print(f"{box_iou(all_anchors, by_hand[1:2]).max():.2f}")
+
+# %% [markdown]
+# The small detector knows drawn shapes only. Notebook 11 brings in detectors that know photographs.
+#
+# ## How detectors came to this
+#
+# Why cells, and boxes that they start from? The numbers here are as published, each in its own paper and on its own computers; the benchmarks are PASCAL VOC and COCO, and mAP or AP, from 0 to 100, is what notebook 10 measures.
+#
+# - **A window that slides.** A classifier says what a small picture shows. To detect, look at every place and every size with it. That works for one class and a quick classifier, such as faces (Viola and Jones, 2001). With a large network, the many windows take too long.
+# - **Two stages.** So look only where something may be. R-CNN (Girshick et al., 2014, arXiv 1311.2524) takes about 2,000 regions that some other method proposes, and runs a network on each: 53.3 on VOC 2012. Faster R-CNN (Ren et al., 2015, arXiv 1506.01497) computes the features once for the whole picture, and lets a small network propose the regions, starting from anchors: 73.2 on VOC 2007, at 5 pictures a second.
+# - **One stage.** YOLO (Redmon et al., 2016, arXiv 1506.02640) leaves the proposals out: each cell of one grid says at once what is there, and where. 63.4 on VOC 2007, at 45 pictures a second. SSD (Liu et al., 2016, arXiv 1512.02325) does so on several grids, for objects of several sizes: 74.3, at 59. On COCO, with more and smaller objects, they stay behind all the same: 21.6 for YOLOv2 and 31.2 for SSD513, where Faster R-CNN with a feature pyramid has 36.2.
+# - **The imbalance.** Why? A second stage sees some thousand candidates that a first one has found promising. One stage sees all of them, a hundred thousand, and nearly every one shows background. RetinaNet (Lin et al., 2017, arXiv 1708.02002) is as plain as a detector can be, and has a loss that does not drown in background: 39.1 (table 2 of that paper, as the three numbers before it).
+# - **Afterwards.** FCOS (Tian et al., 2019, arXiv 1904.01355) does without anchors. ATSS (Zhang et al., 2020, arXiv 1912.02424) finds that what mattered there was which places learn which object. DETR (Carion et al., 2020, arXiv 2005.12872) lets a network say a set of boxes at once, and needs neither anchors nor a removal of duplicates. All of them say what is there for many places of one grid or several, and all have to decide which of these learns which object. You will see both here, at its plainest.
+#
 # ## A detector that has learned nothing
 #
 # How does a detector come to know this? `RetinaNet` is the network inside. Here is a fresh one, and our scene at half its size, so that a laptop trains it in seconds. `to_batch` makes of the scene the two tensors that the network works with:

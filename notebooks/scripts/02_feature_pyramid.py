@@ -5,7 +5,7 @@
 #
 # **In this notebook you bring what C5 knows back down to C3, and get the pyramid: P3 to P5, which know *what* and *where* alike, and two coarser grids, P6 and P7, for the largest objects.**
 #
-# About 20 seconds on a CPU, and 30 minutes to read. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
+# About 20 seconds on a CPU, and 25 minutes to read. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays

@@ -5,7 +5,7 @@
 #
 # **In this notebook every cell of the pyramid speaks: which classes it sees, and how to move its boxes. You turn 11,085 cells into 99,765 rows, with a reshape that is easy to get wrong.**
 #
-# About 20 seconds on a CPU, and 30 minutes to read. You need P3 to P7 from notebook [02](02_feature_pyramid.ipynb).
+# About 20 seconds on a CPU, and 25 minutes to read. You need P3 to P7 from notebook [02](02_feature_pyramid.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays

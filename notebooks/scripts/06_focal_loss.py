@@ -70,16 +70,19 @@ def cross_entropy(p, targets):
     return -torch.log(p_t)
 
 
-def shares(loss):
-    """The part of the loss that comes from entries with target 1, and from all others."""
-    ones = loss[kept][targets[kept] == 1].sum().item()
-    total = loss[kept].sum().item()
-    return total, ones / total
+def shares(loss, p):
+    """The loss, and the objects' part of it and of its gradient, if every entry says p."""
+    logits = torch.full_like(targets, math.log(p / (1 - p))).requires_grad_()
+    entries = loss(logits.sigmoid(), targets)[kept]
+    entries.sum().backward()
+    pull = logits.grad.abs()[kept]  # how hard each entry pulls at its logit
+    ones = targets[kept] == 1
+    return entries.sum().item(), *((x[ones].sum() / x.sum()).item() for x in (entries, pull))
 
 
-total, share = shares(cross_entropy(torch.full_like(targets, 0.5), targets))
+total, of_loss, of_gradient = shares(cross_entropy, 0.5)
 print(f"loss per positive anchor: {total / 350:,.0f}")
-print(f"part that comes from the objects: {share:.4%}")
+print(f"part that comes from the objects: {of_loss:.3%}, of the gradient {of_gradient:.3%}")
 
 # %% [markdown]
 # Nearly two million entries shout "there is nothing", and 350 whisper "star", "house", "pill". The first steps move everything towards "nothing". The paper reports that training from here diverges.
@@ -90,11 +93,10 @@ print(f"part that comes from the objects: {share:.4%}")
 
 # %%
 pi = 0.01
-p = torch.sigmoid(torch.full_like(targets, -math.log((1 - pi) / pi)))
-total, share = shares(cross_entropy(p, targets))
-print(f"every p: {p[0, 0]:.4f}")
+print(f"every p: {torch.sigmoid(torch.tensor(-math.log((1 - pi) / pi))):.4f}")
+total, of_loss, of_gradient = shares(cross_entropy, pi)
 print(f"loss per positive anchor: {total / 350:,.0f}")
-print(f"part that comes from the objects: {share:.1%}")
+print(f"part that comes from the objects: {of_loss:.1%}, of the gradient {of_gradient:.1%}")
 
 # %% [markdown]
 # Much better, but still: each negative entry costs next to nothing, −log(0.99) = 0.01, and two million of them outweigh 350 positive entries by far.
@@ -130,20 +132,20 @@ learn.show_focal_curves()
 # On the scene, with the prior:
 
 # %%
-total, share = shares(focal(p, targets))
+total, of_loss, of_gradient = shares(focal, pi)
 print(f"loss per positive anchor: {total / 350:.2f}")
-print(f"part that comes from the objects: {share:.1%}")
+print(f"part that comes from the objects: {of_loss:.1%}, of the gradient {of_gradient:.1%}")
 
 # %%
 parts = {
-    "cross entropy, p = 0.5": shares(cross_entropy(torch.full_like(targets, 0.5), targets))[1],
-    "cross entropy, prior": shares(cross_entropy(p, targets))[1],
-    "focal loss, prior": shares(focal(p, targets))[1],
+    "cross entropy, p = 0.5": shares(cross_entropy, 0.5)[2],
+    "cross entropy, prior": shares(cross_entropy, pi)[2],
+    "focal loss, prior": shares(focal, pi)[2],
 }
 learn.show_shares(
     {name: {"positive": s, "negative": 1 - s} for name, s in parts.items()},
-    "Who speaks in the loss?",
-    "share of the classification loss",
+    "Who pulls in the first step?",
+    "share of the gradient by the logits",
 )
 
 # %% [markdown]

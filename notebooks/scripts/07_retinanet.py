@@ -5,7 +5,7 @@
 #
 # **In this notebook you put all the parts together, follow an image through every tensor of the walkthrough, and look at the gradients of the first step.**
 #
-# About a minute on a CPU with 4 GB of memory free, and 40 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [06](06_focal_loss.ipynb).
+# About a minute on a CPU with 4 GB of memory free, and 35 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [06](06_focal_loss.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays

@@ -5,7 +5,7 @@
 #
 # **In this notebook you train a detector from random numbers until it finds nearly every object in pictures it has never seen, and you know each line of the loop that does it.**
 #
-# About 2 minutes on a CPU, and 30 minutes to read. You need notebooks [04](04_anchors.ipynb) to [07](07_retinanet.ipynb): what an anchor learns, and what the two losses are.
+# About 2 minutes on a CPU, and 35 minutes to read. You need notebooks [04](04_anchors.ipynb) to [07](07_retinanet.ipynb): what an anchor learns, and what the two losses are.
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
