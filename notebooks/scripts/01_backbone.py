@@ -297,10 +297,21 @@ class ResNet(nn.Module):
         x2 = self.layer2(x1)
         x3 = self.layer3(x2)
         x4 = self.layer4(x3)
-        return [x2, x3, x4]
+        return [x2, x3, x4]  # C3, C4, C5
 
 
 # %% [markdown]
+# In one table, for ResNet-50 and images [2, 3, 640, 832]:
+#
+# | name | what | made of | output |
+# |---|---|---|---|
+# | `conv1`, `bn1` | stem | 7×7, stride 2, and batch norm | [2, 64, 320, 416] |
+# | `maxpool` | stem | 3×3, stride 2 | [2, 64, 160, 208] |
+# | `layer1` | stage 1 | 3 blocks | x1, [2, 256, 160, 208] |
+# | `layer2` | stage 2 | 4 blocks, the first with stride 2 | x2 = C3, [2, 512, 80, 104] |
+# | `layer3` | stage 3 | 6 blocks, the first with stride 2 | x3 = C4, [2, 1024, 40, 52] |
+# | `layer4` | stage 4 | 3 blocks, the first with stride 2 | x4 = C5, [2, 2048, 20, 26] |
+#
 # ### Proof
 #
 # Is it right? The package has a `ResNet` of its own, and the tests compare that one with torchvision's. So we give ours the same weights, and compare what comes out, and what goes back: the gradient of every weight. Small images will do for that.

@@ -69,6 +69,15 @@ anchors = Anchors()
 focal_loss = FocalLoss()
 
 # %% [markdown]
+# The walkthrough asks the last convolution of each stage for its channels, and stops with "Block type … not understood" for a block that it does not know. Here `backbone.out_channels` tells, and the backbone itself refuses such a block:
+
+# %%
+try:
+    ResNet(nn.Linear, [3, 4, 6, 3])
+except ValueError as error:
+    print(error)
+
+# %% [markdown]
 # ### The first weights
 #
 # A layer multiplies and adds many numbers. If its weights are too large, numbers grow from layer to layer; too small, and they fade. **He initialisation** draws them from a normal distribution with standard deviation √(2 / n). Here n is the number of weights that an input number meets: k · k for a k×k kernel, times the output channels. That keeps the *gradients* of like size on their way back. Biases start at 0, batch norm at scale 1 and shift 0, as PyTorch makes it.
@@ -90,13 +99,19 @@ weight = fpn.output3.weight
 print(
     "formula:", round(math.sqrt(2 / (3 * 3 * 256)), 3), "measured:", round(weight.std().item(), 3)
 )
+ones = [bool((n.weight == 1).all() and (n.bias == 0).all()) for n in backbone.batch_norms()]
+print("batch norms with scale 1 and shift 0:", sum(ones), "of", len(ones))
 
 # %% [markdown]
 # (The paper says a fixed standard deviation of 0.01 for the new layers, and so does a comment in the original. Its code does what you see here, except that it leaves the biases as PyTorch draws them.)
 #
 # ### The prior
 #
-# The last layer of the classes is different: at the start every class should have the probability π = 0.01 everywhere. The bias does that, if the weights are 0, as the original sets them. But weights of exactly 0 have a price on the way back: what a layer hands down is its weights times what came from above, and 0 times anything is 0. At step 1 only the output layers would learn. So we make the output weights of both heads tiny instead, 10⁻⁸: no probability notices, and every layer gets a gradient.
+# The last layer of the classes is different: at the start every class should have the probability π = 0.01 everywhere. The bias does that, if the weights are 0, as the original sets them. It is the number whose sigmoid is π:
+#
+# $$\sigma\!\left(-\log\frac{1-\pi}{\pi}\right) = \frac{1}{1 + e^{\log((1-\pi)/\pi)}} = \frac{1}{1 + (1-\pi)/\pi} = \frac{\pi}{\pi + 1 - \pi} = \pi$$
+#
+# But weights of exactly 0 have a price on the way back: what a layer hands down is its weights times what came from above, and 0 times anything is 0. At step 1 only the output layers would learn. So we make the output weights of both heads tiny instead, 10⁻⁸: no probability notices, and every layer gets a gradient.
 
 # %%
 prior = 0.01
@@ -165,7 +180,7 @@ _ = unquicken(backbone)
 #
 # ## Forward
 #
-# Now line by line, as the walkthrough has it. Each line prints what leaves it, and the tests hold it to the walkthrough's number. We run it without gradients first.
+# Now line by line, as the walkthrough has it. Each line prints what leaves it, and the tests hold it to the walkthrough's number. We run it without gradients first. (The walkthrough's `forward` gets both tensors as one argument, `img_batch, annotations = inputs`; ours gets them as two. And its x2, x3 and x4 are what notebook 01 called C3, C4 and C5.)
 
 # %%
 with torch.no_grad():
