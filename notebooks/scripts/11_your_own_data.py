@@ -362,7 +362,7 @@ _, ax = plt.subplots(figsize=(6.4, 3.2), layout="constrained")
 for (name, log), line in zip(logs.items(), learn.LINES, strict=False):
     measured = [(r["step"], r["AP50"]) for r in log if "AP50" in r]
     ax.plot(*zip(*measured, strict=True), marker="o", **line, label=f"from {name}")
-ax.set(title="How much is a start from known weights worth?", xlabel="step", ylim=(0, 1))
+ax.set(title="How much is a start from known weights worth?", xlabel="step", ylim=(0, 1.05))
 ax.set(ylabel="AP50, validation pictures")
 ax.legend()
 print("from random weights: AP50 on the test pictures under 0.5:", scores["random weights"] < 0.5)

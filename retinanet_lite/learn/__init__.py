@@ -6,7 +6,8 @@ The notebooks have all of it under one name, `learn.show_map()`. The detector im
 from importlib import import_module
 from typing import Any
 
-MODULES = ("diagrams", "figures", "detection_figures", "training_figures", "explorers", "exercises")
+MODULES = ("diagrams", "figures", "detection_figures", "training_figures", "focal_study")
+MODULES += ("explorers", "exercises")
 
 
 def __getattr__(name: str) -> Any:
