@@ -130,7 +130,8 @@ def show_coverage(make_anchors: Anchors, boxes: Tensor, names: list[str]) -> Non
     ax.plot(size[:, 0], size[:, 1], "o", color="white", markeredgecolor="black", markersize=5)
     for (x, y), name in zip(size.tolist(), names, strict=True):
         if name in ("pill", "square", "star", "house", "leaf"):
-            ax.annotate(name, (x, y), (5, -10), textcoords="offset points", fontsize=9)
+            around = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}
+            ax.annotate(name, (x, y), (6, -11), textcoords="offset points", fontsize=9, bbox=around)
     ticks = [8, 16, 32, 64, 128, 256, 512]
     ax.set(xscale="log", yscale="log", xlabel="width in pixels", ylabel="height in pixels")
     ax.set_xticks(ticks, ticks)

@@ -5,8 +5,10 @@ import itertools
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from matplotlib.transforms import Bbox
 
-from retinanet_lite.learn.figures import show_detections
+from retinanet_lite.data.drawing import CLASSES
+from retinanet_lite.learn.figures import show_detections, show_scene
 from retinanet_lite.learn.training_figures import show_items
 
 
@@ -35,9 +37,34 @@ def test_boxes_in_one_place_have_texts_that_can_be_read(scene, box):
     assert len(texts) == 3
     for a, b in itertools.combinations(texts.values(), 2):
         assert not a.overlaps(b)
-    # the best has its usual place, and the others move down
-    heights = [texts[text].y0 for text in ("disc 0.90", "ring 0.80", "square 0.70")]
-    assert heights == sorted(heights, reverse=True)
+    (ax,) = plt.gcf().axes
+    (x1, y1), (x2, y2) = ax.transData.transform([box[:2], box[2:]])
+    for text in texts.values():
+        assert text.overlaps(Bbox([(x1, y2), (x2, y1)]).padded(10))
+
+
+def test_a_text_hides_no_small_object(scene):
+    show_scene(scene)
+    (ax,), (texts,) = plt.gcf().axes, places_of_texts()
+    assert len(texts) == len(scene.boxes)
+    for box, label in zip(scene.boxes, scene.labels, strict=True):
+        (x1, y1), (x2, y2) = ax.transData.transform(box.reshape(2, 2))
+        if (x2 - x1) * (y1 - y2) < 40**2:
+            for text in texts.values():
+                assert not text.overlaps(Bbox([(x1, y2), (x2, y1)])), CLASSES[label]
+
+
+def test_a_figure_says_how_many_texts_have_no_room(scene):
+    count = 500
+    found = {
+        "boxes": torch.tensor([[300, 300, 400, 400.0]] * count),
+        "scores": torch.linspace(0.1, 0.9, count),
+        "labels": torch.zeros(count, dtype=torch.int64),
+    }
+    show_detections(scene, found)
+    *shown, last = [text.get_text() for text in plt.gca().texts]
+    assert 10 < len(shown) < count
+    assert last == f"{count - len(shown)} more labels left out"
 
 
 @pytest.mark.parametrize("x", range(0, 128, 16))

@@ -371,6 +371,7 @@ learn.show_features(
     scenes[0].image,
     {f"channel {channel}": T4[0, channel][None] for channel in best},
     "Which channels of C4 answer the star?",
+    box=scenes[0].boxes[0],
 )
 
 # %% [markdown]

@@ -213,7 +213,7 @@ for name, a, b in zip(["P3", "P4", "P5", "P6", "P7"], before, after, strict=True
 #
 # ## Look
 #
-# Each level has its cells. The small orange circle marks the centre of the star, and the cell with the thick border holds it. The cells of P7 reach beyond the image: 7 columns of 128 pixels are 896.
+# Each level has its cells. The dot is the centre of the star, and the cell with the thick border holds it. The cells of P3 are small; the first panel shows those around the dot, enlarged. There you can see that it lies just below an upper edge: y is 257, and an edge of the cells of every level is at 256. So it belongs to the cell under that edge. The cells of P7 reach beyond the image: 7 columns of 128 pixels are 896.
 
 # %%
 star = scenes[0].boxes[0]

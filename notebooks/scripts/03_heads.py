@@ -265,7 +265,7 @@ maps = {
     for level, values, (rows, columns) in zip(range(3, 8), per_level, sizes, strict=True)
 }
 title = "Where does a trained head say 'star'? (dark: 0, bright: 1)"
-learn.show_features(scenes[0].image, maps, title, limits=(0, 1))
+learn.show_features(scenes[0].image, maps, title, limits=(0, 1), box=scenes[0].boxes[0])
 
 # %%
 print("surest of all rows:", f"{p_star.argmax().item():,}")

@@ -90,10 +90,10 @@ print(nine.round().int())
 centre = torch.tensor([(13 + 0.5) * stride, (8 + 0.5) * stride])
 at_star = nine + torch.cat([centre, centre])  # [9, 4]
 print("centre:", centre.tolist())
-learn.show_anchors(scene.image, at_star, "Which of nine anchors fits the star best? (green)", star)
+learn.show_anchors(scene.image, at_star, "Which of nine anchors fits the star best?", star)
 
 # %% [markdown]
-# The blue box is the star's. The others are the anchors: eight dashed, and in green the one that fits best. To compare boxes we use **IoU**, intersection over union: the shared area divided by the area of both together.
+# The blue box is the star's. The others are the anchors: eight dashed, and solid, in green and with its number, the one that fits best. To compare boxes we use **IoU**, intersection over union: the shared area divided by the area of both together.
 
 # %%
 iou = box_iou(at_star, star[None])[:, 0]  # [9]

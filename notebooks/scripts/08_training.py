@@ -355,7 +355,13 @@ def show_picture(picture, threshold):
     item = test_data[picture]
     found = detector([item[0]])[0]
     found = {name: values[found["scores"] > threshold] for name, values in found.items()}
-    learn.show_items([item, item], THREE, f"test picture {picture}", [None, found], columns=2)
+    learn.show_items(
+        [item, item],
+        THREE,
+        f"Picture {picture}: what is there, what is found?",
+        [None, found],
+        columns=2,
+    )
 
 
 # %% tags=["nbval-ignore-output"]

@@ -235,7 +235,7 @@ print("the package's own:                   equal:", abs(package - coco["AP"]) <
 # | ARs, ARm, ARl | AR100 of small, medium and large objects |
 
 # %%
-learn.show_numbers(coco, "COCO's twelve numbers for this detector")
+learn.show_numbers(coco, "Which are COCO's twelve numbers for this detector?")
 print("small objects are the hardest:", coco["APs"] < min(coco["APm"], coco["APl"]))
 print("10 detections of a class are enough:", abs(coco["AR10"] - coco["AR100"]) < 1e-9)
 

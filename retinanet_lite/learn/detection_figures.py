@@ -12,7 +12,18 @@ from torchvision.ops import box_iou
 
 from ..data.drawing import CLASSES
 from ..evaluation.average_precision import RECALLS, PrecisionRecall
-from .figures import ANCHOR, CELL, DETECTION, IGNORED, OBJECT, POSITIVE, add_boxes, show_image
+from .figures import (
+    ANCHOR,
+    CELL,
+    DETECTION,
+    IGNORED,
+    OBJECT,
+    POSITIVE,
+    add_boxes,
+    add_counts,
+    show_image,
+    shrink,
+)
 
 # curves that are told apart without colour, too
 LINES = (
@@ -47,11 +58,12 @@ def show_decoding(image: Tensor, anchor: Tensor, decoded: Tensor, box: Tensor, t
 
 
 def zoom(ax: plt.Axes, boxes: Sequence[Tensor], margin: float) -> None:
-    """Show the part of the image around some boxes, and `margin` of the longer side more."""
+    """Show the square around some boxes, and `margin` of the longer side more."""
     low = np.min([box[:2].tolist() for box in boxes], axis=0)
     high = np.max([box[2:].tolist() for box in boxes], axis=0)
-    more = margin * max(high - low)
-    ax.set(xlim=(low[0] - more, high[0] + more), ylim=(high[1] + more, low[1] - more))
+    x, y = (low + high) / 2
+    half = (0.5 + margin) * max(high - low)
+    ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half))
 
 
 def show_above(scores: Tensor, threshold: float, title: str) -> None:
@@ -79,10 +91,8 @@ def show_suppression(image: Tensor, boxes: Tensor, kept: Sequence[int], title: s
 def show_stages(counts: Mapping[str, int], title: str, limit: float = 2e7) -> None:
     """How many are left after each stage, on a logarithmic axis."""
     _, ax = plt.subplots(figsize=(8, 0.9 + 0.35 * len(counts)), layout="constrained")
-    bars = ax.barh(list(counts), list(counts.values()), color=DETECTION["edgecolor"])
-    ax.bar_label(bars, [f"{count:,}" for count in counts.values()], padding=3)
-    ax.invert_yaxis()
-    ax.set(xscale="log", xlim=(1, limit), xlabel="how many", title=title)
+    add_counts(ax, counts, (1, limit))
+    ax.set(xlabel="how many", title=title)
 
 
 def show_average_precision(curve: PrecisionRecall, title: str) -> None:
@@ -128,12 +138,12 @@ def show_lines(
 
 
 def show_numbers(values: Mapping[str, float], title: str) -> None:
-    """Numbers from 0 to 1 as bars, each with its name and value."""
+    """COCO's numbers, from 0 to 1, as bars, each with its name and value."""
     _, ax = plt.subplots(figsize=(6.4, 0.9 + 0.24 * len(values)), layout="constrained")
     bars = ax.barh(list(values), list(values.values()), color=OBJECT["edgecolor"])
     ax.bar_label(bars, fmt="%.3f", padding=3, fontsize=8)
     ax.invert_yaxis()
-    ax.set(xlim=(0, 1.12), title=title)
+    ax.set(xlim=(0, 1.12), xlabel="average precision (AP) or recall (AR)", title=title)
 
 
 def show_kinds(counts: Mapping[str, Mapping[str, int]], title: str) -> None:
@@ -190,11 +200,12 @@ def show_worst(
         title = f"missed\nis a {classes[target['labels'][row]]}"
         cases.append((title, image, None, target["boxes"][row]))
 
-    _, axes = plt.subplots(1, len(cases), figsize=(3.4 * len(cases), 3.4), layout="constrained")
-    for ax, (title, image, found, wanted) in zip(np.atleast_1d(axes), cases, strict=True):
-        show_image(image, "", ax)
-        ax.set_title(title, fontsize=9)
-        ax.tick_params(labelsize=7)
+    figure, axes = plt.subplots(
+        1, len(cases), figsize=(3.0 * len(cases), 3.8), layout="constrained", squeeze=False
+    )
+    figure.suptitle("Which errors is it surest of, and what does it miss?")
+    for ax, (title, image, found, wanted) in zip(axes[0], cases, strict=True):
+        shrink(show_image(image, title, ax))
         add_boxes(ax, wanted[None], OBJECT)
         if found is not None:
             add_boxes(ax, found[None], DETECTION | {"linestyle": "--"})

@@ -85,54 +85,56 @@ def show_map(here: str | None = None) -> None:
 def show_model() -> None:
     """From the image to the rows of all anchors, and to losses or detections."""
     ax = diagram(
-        "A batch of images becomes C3 to C5 in the backbone, P3 to P7 in the pyramid, then logits "
-        "and deltas of 99,765 anchors in the two heads, and from these and the anchors come two "
-        "losses or detections.",
-        (10.5, 4.6),
-        (14.2, 6.2),
+        "A batch of images becomes C3 to C5 in the backbone. In the pyramid they become the sums "
+        "M3 to M5, each of the coarser sum and its own C, and these P3 to P5; P6 is made of C5, P7 "
+        "of P6. Then come logits and deltas of 99,765 anchors in the two heads, and from these and "
+        "the anchors two losses or detections.",
+        (11.1, 4.6),
+        (15.05, 6.2),
     )
     box(ax, 0.95, 4.9, 1.7, 0.8, "images\n[2, 3, 640, 832]")
     maps = ("C3\n[2, 512, 80, 104]", "C4\n[2, 1024, 40, 52]", "C5\n[2, 2048, 20, 26]")
     sizes = ("80, 104", "40, 52", "20, 26", "10, 13", "5, 7")
     height = [4.9, 3.85, 2.8, 1.75, 0.7]
-    for y, text in zip(height, maps, strict=False):
+    for y, text, merged in zip(height, maps, ("M3", "M4", "M5"), strict=False):
         box(ax, 3.5, y, 1.9, 0.8, text)
+        box(ax, 5.25, y, 0.6, 0.6, merged, "#FFFFFF")
+        arrow(ax, (4.45, y), (4.95, y))
+        arrow(ax, (5.55, y), (6.1, y))
     for y, name, size, colour in zip(height, NAMES, sizes, LEVELS, strict=True):
-        box(ax, 6.2, y, 1.9, 0.8, f"{name}\n[2, 256, {size}]", colour)
-        ax.plot([7.15, 7.6], [y, y], color=DARK, linewidth=1)
+        box(ax, 7.05, y, 1.9, 0.8, f"{name}\n[2, 256, {size}]", colour)
+        ax.plot([8.0, 8.45], [y, y], color=DARK, linewidth=1)
     arrow(ax, (1.8, 4.9), (2.55, 4.9))
     for above, below in zip(height[:2], height[1:3], strict=True):
         arrow(ax, (3.5, above - 0.4), (3.5, below + 0.4))
-    for y in height[:3]:
-        arrow(ax, (4.45, y), (5.25, y))
-    for below, above in zip(height[1:3], height[:2], strict=True):
-        arrow(ax, (6.2, below + 0.4), (6.2, above - 0.4))
-    arrow(ax, (4.2, 2.4), (5.25, 1.75))
-    arrow(ax, (6.2, 1.35), (6.2, 1.1))
-    ax.plot([7.6, 7.6], [height[-1], height[0]], color=DARK, linewidth=1)
+        arrow(ax, (5.25, below + 0.3), (5.25, above - 0.3))
+        ax.text(5.45, (above + below) / 2, "+", ha="center", va="center", fontsize=11)
+    arrow(ax, (4.2, 2.4), (6.1, 1.75))
+    arrow(ax, (7.05, 1.35), (7.05, 1.1))
+    ax.plot([8.45, 8.45], [height[-1], height[0]], color=DARK, linewidth=1)
     for y, name, rows in (
         (4.4, "classification\nhead", "[2, 99765, 20]\nlogits"),
         (2.8, "regression\nhead", "[2, 99765, 4]\ndeltas"),
     ):
-        arrow(ax, (7.6, y), (8.0, y))
-        box(ax, 8.75, y, 1.5, 0.8, name)
-        arrow(ax, (9.5, y), (9.9, y))
-        box(ax, 10.65, y, 1.5, 0.8, rows, "#FFFFFF")
-        ax.plot([11.4, 11.8], [y, y], color=DARK, linewidth=1)
-    box(ax, 10.65, 1.2, 1.5, 0.8, "[99765, 4]\nanchors", "#FFFFFF")
-    ax.plot([11.4, 11.8], [1.2, 1.2], color=DARK, linewidth=1)
-    ax.plot([11.8, 11.8], [1.2, 4.4], color=DARK, linewidth=1)
-    arrow(ax, (11.8, 3.6), (12.2, 3.6))
-    box(ax, 13.15, 3.6, 1.85, 0.9, "two losses\n(with annotations)")
-    arrow(ax, (11.8, 2.0), (12.2, 2.0))
-    box(ax, 13.15, 2.0, 1.85, 0.9, "detections\n(without)")
+        arrow(ax, (8.45, y), (8.85, y))
+        box(ax, 9.6, y, 1.5, 0.8, name)
+        arrow(ax, (10.35, y), (10.75, y))
+        box(ax, 11.5, y, 1.5, 0.8, rows, "#FFFFFF")
+        ax.plot([12.25, 12.65], [y, y], color=DARK, linewidth=1)
+    box(ax, 11.5, 1.2, 1.5, 0.8, "[99765, 4]\nanchors", "#FFFFFF")
+    ax.plot([12.25, 12.65], [1.2, 1.2], color=DARK, linewidth=1)
+    ax.plot([12.65, 12.65], [1.2, 4.4], color=DARK, linewidth=1)
+    arrow(ax, (12.65, 3.6), (13.05, 3.6))
+    box(ax, 14.0, 3.6, 1.85, 0.9, "two losses\n(with annotations)")
+    arrow(ax, (12.65, 2.0), (13.05, 2.0))
+    box(ax, 14.0, 2.0, 1.85, 0.9, "detections\n(without)")
     for x, text in (
         (0.95, "batch"),
         (3.5, "backbone"),
-        (6.2, "pyramid"),
-        (8.75, "heads"),
-        (10.65, "one row an anchor"),
-        (13.15, "what you asked for"),
+        (6.4, "pyramid"),
+        (9.6, "heads"),
+        (11.5, "one row an anchor"),
+        (14.0, "what you asked for"),
     ):
         ax.text(x, 5.8, text, ha="center", va="center", fontsize=10, fontweight="bold")
 

@@ -5,6 +5,7 @@ A function draws into the current figure of pyplot, or makes one; it returns not
 notebook's cell shows the figure and nothing else.
 """
 
+import math
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
@@ -13,6 +14,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 from torchvision.ops import box_iou
@@ -20,11 +22,19 @@ from torchvision.ops import box_iou
 from ..data.batches import MEAN, STD
 from ..data.drawing import CLASSES, Scene
 from ..model.matching import IGNORED as IGNORED_MATCH
+from .labels import add_labels
+
+
+def haloed(style: dict) -> dict:
+    """A line style with a white border, so that it shows on dark colours, too."""
+    white = withStroke(linewidth=style["linewidth"] + 2, foreground="white")
+    return style | {"path_effects": [white]}
+
 
 # Okabe and Ito's colours, which most colour-blind readers can tell apart
 OBJECT = {"edgecolor": "#0072B2", "linestyle": "-", "linewidth": 2.0}
 ANCHOR = {"edgecolor": "#D55E00", "linestyle": "--", "linewidth": 1.4}
-CELL = {"edgecolor": "#000000", "linestyle": "-", "linewidth": 1.5}
+CELL = haloed({"edgecolor": "#000000", "linestyle": "-", "linewidth": 1.5})
 POSITIVE = {"edgecolor": "#009E73", "linestyle": "-", "linewidth": 1.2}
 IGNORED = {"edgecolor": "#E69F00", "linestyle": ":", "linewidth": 1.4}
 NEGATIVE = {"edgecolor": "#7F7F7F", "linestyle": "-", "linewidth": 0.6}
@@ -52,41 +62,12 @@ def show_image(image: Tensor, title: str = "", ax: Axes | None = None) -> Axes:
 
 
 def add_boxes(ax: Axes, boxes: Tensor, style: dict, texts: Sequence[str] = ()) -> None:
-    """Boxes [n, 4] in pixels with one line style, and a text over each where there are texts.
-
-    Of texts that are in each other's way the last has its place, two more move down below it, and
-    the others are left out.
-    """
-    left, right = ax.get_xlim()
-    bottom, top = ax.get_ylim()
-    # a text is about an inch wide and a quarter high; how much is that in this panel?
-    inches = ax.figure.get_size_inches() / ax.get_subplotspec().get_gridspec().get_geometry()[::-1]
-    wide, high = (right - left) / inches[0], 0.25 * (bottom - top) / inches[1]
-    dark = style["edgecolor"] in (OBJECT["edgecolor"], CELL["edgecolor"])
-    taken: list[tuple[float, float]] = []
+    """Boxes [n, 4] in pixels with one line style, and a text beside each if there are texts."""
     for x1, y1, x2, y2 in boxes.tolist():
         ax.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, **style))
-    for (x1, y1, x2, _), text in reversed(list(zip(boxes.tolist(), texts, strict=False))):
-        to_left = x1 > right - wide
-        x = min(x2, right) - 2 if to_left else x1 + 2
-        y = y1 - 3 if y1 - top > high else y1 + 3 + high  # else the text would leave the image
-        near = [y0 for x0, y0 in taken if abs(x - x0) < wide]
-        places = (y + row * high for row in range(3))
-        y = next((y for y in places if all(abs(y - y0) >= high for y0 in near)), None)
-        if y is None:
-            continue
-        taken.append((x, y))
-        ax.text(
-            x,
-            y,
-            text,
-            color="white" if dark else "black",
-            fontsize=8,
-            va="bottom",
-            ha="right" if to_left else "left",
-            clip_on=True,
-            bbox={"facecolor": style["edgecolor"], "edgecolor": "none", "pad": 1.5},
-        )
+    if texts:
+        dark = style["edgecolor"] in (OBJECT["edgecolor"], CELL["edgecolor"])
+        add_labels(ax, boxes, texts, style["edgecolor"], "white" if dark else "black")
 
 
 def show_scene(scene: Scene, title: str = "", classes: Sequence[str] = CLASSES) -> None:
@@ -115,29 +96,52 @@ def show_features(
     features: dict[str, Tensor],
     title: str = "",
     limits: tuple[float | None, float | None] = (None, None),
+    box: Tensor | None = None,
 ) -> None:
     """How strongly each cell of some feature maps [C, h, w] answers, beside the image [3, H, W].
 
     A cell's brightness is the mean absolute value over its channels, from the map's least to its
     greatest, or between the limits given.
+
+    Args:
+        box: [4] in pixels, drawn on the image and, in cells, on every map.
     """
-    figure, axes = rows_of_panels(len(features) + 1, 2.5)
-    axes[0].imshow(pixels(image))
-    axes[0].set_title(f"image, {image.shape[-2]}×{image.shape[-1]} pixels", fontsize=9)
+    figure, axes = rows_of_panels(len(features) + 1, 2.6)
+    size = image.shape[-2:]
+    show_image(image, f"image, {size[0]}×{size[1]} pixels", axes[0])
     for ax, (name, feature) in zip(axes[1:], features.items(), strict=True):
+        height, width = feature.shape[-2:]
         brightness = feature.detach().cpu().abs().mean(dim=0)
-        ax.imshow(brightness, cmap="viridis", vmin=limits[0], vmax=limits[1])
-        ax.set_title(f"{name}, {feature.shape[-2]}×{feature.shape[-1]} cells", fontsize=9)
+        ax.imshow(
+            brightness,
+            cmap="viridis",
+            vmin=limits[0],
+            vmax=limits[1],
+            extent=(0, width, height, 0),
+        )
+        ax.set(title=f"{name}, {height}×{width} cells", xlabel="column", ylabel="row")
         ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         ax.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    for ax in axes:
-        ax.tick_params(labelsize=8)
+    for ax, shown in zip(axes, (image, *features.values()), strict=True):
+        shrink(ax)
+        if box is not None:
+            # strides are powers of two, and a map's last column may stick out of the image
+            stride = 2 ** math.ceil(math.log2(size[1] / shown.shape[-1]))
+            add_boxes(ax, box[None] / stride, haloed(OBJECT | {"linewidth": 1.0}))
     figure.suptitle(title, fontsize=11)
+
+
+def shrink(ax: Axes) -> None:
+    """Letters for one of many panels."""
+    ax.tick_params(labelsize=8)
+    ax.title.set_size(9)
+    ax.xaxis.label.set_size(8)
+    ax.yaxis.label.set_size(8)
 
 
 def rows_of_panels(count: int, height: float) -> tuple[Figure, Sequence[Axes]]:
     """Axes in rows of three, so that each is large enough on a page; `height` inches a row."""
-    columns = min(count, 3)
+    columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(3 * columns, height * rows), layout="constrained", squeeze=False
@@ -169,27 +173,45 @@ def add_seen(ax: Axes, seen: Tensor) -> None:
 def show_cells(
     image: Tensor, strides: Sequence[int], point: tuple[float, float], names: Sequence[str]
 ) -> None:
-    """The cells of each level over an image, and the one that holds a point (x, y)."""
-    figure, axes = rows_of_panels(len(strides), 2.7)
+    """The cells of each level over an image, and the one that holds a point (x, y).
+
+    The first level is shown twice, whole and the part around the point.
+    """
+    figure, axes = rows_of_panels(len(strides) + 1, 2.7)
     figure.suptitle(f"Which cell of each level holds the point ({point[0]:g}, {point[1]:g})?")
-    height, width = image.shape[-2:]
     coarsest = max(strides)
-    for ax, stride, name in zip(axes, strides, names, strict=True):
-        rows, columns = -(-height // stride), -(-width // stride)
-        lines = {"colors": "black", "linewidth": 0.1 + stride / 200, "snap": False}
-        ax.imshow(pixels(image), extent=(0, width, height, 0), alpha=0.6)
-        ax.vlines([stride * i for i in range(columns + 1)], 0, stride * rows, **lines)
-        ax.hlines([stride * i for i in range(rows + 1)], 0, stride * columns, **lines)
-        corner = [point[0] // stride * stride, point[1] // stride * stride]
-        ax.add_patch(Rectangle(corner, stride, stride, facecolor="white", **CELL, alpha=0.8))
-        ax.plot(*point, "o", markersize=14, markerfacecolor="none", markeredgecolor="#D55E00")
-        ax.set_title(f"{name}: {rows}×{columns} cells", fontsize=9)
-        # the last cells of a level stick out of an image that they do not fit
-        ax.set(xlim=(0, -(-width // coarsest) * coarsest))
-        ax.set(ylim=(-(-height // coarsest) * coarsest, 0))
-        ax.tick_params(labelsize=8)
-        ax.set_xlabel("x in pixels", fontsize=8)
-        ax.set_ylabel("y in pixels", fontsize=8)
+    # the last cells of a level stick out of an image that they do not fit
+    height, width = (-(-side // coarsest) * coarsest for side in image.shape[-2:])
+    for ax, stride, name in zip(axes[1:], strides, names, strict=True):
+        rows, columns = (-(-side // stride) for side in image.shape[-2:])
+        add_cells(ax, image, stride, point, stride)  # fine ones would cover the image
+        ax.set(title=f"{name}: {rows}×{columns} cells", xlim=(0, width), ylim=(height, 0))
+    # six cells wide, and as high as the other panels
+    add_cells(axes[0], image, strides[0], point, 128)
+    half = 3 * strides[0] * np.array([1, height / width])
+    left, top, right, bottom = *(point - half), *(point + half)
+    axes[0].set(title=f"{names[0]} around the point", xlim=(left, right), ylim=(bottom, top))
+    for ax in axes:
+        shrink(ax)
+
+
+def add_cells(
+    ax: Axes, image: Tensor, stride: int, point: tuple[float, float], weight: float
+) -> None:
+    """An image under a level's cells, a dot at a point (x, y), and a border around its cell.
+
+    The smaller `weight`, the fainter are the cells' lines.
+    """
+    height, width = image.shape[-2:]
+    rows, columns = -(-height // stride), -(-width // stride)
+    show_image(image, "", ax).images[0].set_alpha(0.6)
+    lines = {"colors": "black", "linewidth": 0.1 + weight / 200, "snap": False}
+    lines["alpha"] = min(1, weight / 32)
+    ax.vlines([stride * i for i in range(columns + 1)], 0, stride * rows, **lines)
+    ax.hlines([stride * i for i in range(rows + 1)], 0, stride * columns, **lines)
+    corner = [at // stride * stride for at in point]
+    ax.add_patch(Rectangle(corner, stride, stride, fill=False, **CELL))
+    ax.plot(*point, "o", markersize=3, markerfacecolor="black", markeredgecolor="white")
 
 
 def show_anchors(
@@ -204,10 +226,11 @@ def show_anchors(
     ax.plot((anchors[:, 0] + anchors[:, 2]) / 2, (anchors[:, 1] + anchors[:, 3]) / 2, "k+")
     if box is not None:
         add_boxes(ax, box[None], OBJECT)
+    frame(ax, image, anchors if box is None else torch.cat([anchors, box[None]]))
+    if box is not None:
         iou, best = box_iou(anchors, box[None])[:, 0].max(dim=0)
         text = f"anchor {best.item()}, IoU {iou.item():.2f}"
         add_boxes(ax, anchors[best][None], POSITIVE | {"linewidth": 2.0}, [text])
-    frame(ax, image, anchors if box is None else torch.cat([anchors, box[None]]))
 
 
 def frame(ax: Axes, image: Tensor, boxes: Tensor) -> None:
@@ -325,11 +348,11 @@ def show_focal_curves(gammas: Sequence[float] = (0, 0.5, 1, 2, 5)) -> None:
         for ax in axes:
             name = f"γ = {gamma:g}" + (", the cross entropy" if gamma == 0 else "")
             ax.plot(p, loss, linestyle=line, label=name)
-    axes[0].set(title="All of it", ylim=(0, 5), ylabel="loss")
+    axes[0].set(title="All of it", ylim=(0, 5))
     axes[1].set(title="Easy entries, the same curves", xlim=(0.6, 1), ylim=(0, 0.5))
     for ax in axes:
-        ax.set_xlabel("$p_t$: probability given to the truth")
-        ax.legend()
+        ax.set(xlabel="$p_t$: probability given to the truth", ylabel="loss")
+    axes[0].legend()
 
 
 def show_shares(shares: dict[str, dict[str, float]], title: str, unit: str = "share") -> None:
@@ -365,7 +388,29 @@ def add_shares(
 def show_gradients(sizes: dict[str, float], title: str) -> None:
     """The length of the gradient in each part of the model, on a logarithmic axis."""
     _, ax = plt.subplots(figsize=(8, 0.9 + 0.28 * len(sizes)), layout="constrained")
-    ax.plot(list(sizes.values()), list(sizes), "o", color=OBJECT["edgecolor"])
-    ax.grid(axis="x", linewidth=0.4)
-    ax.invert_yaxis()
-    ax.set(xscale="log", xlabel="length of the gradient", title=title)
+    add_dots(ax, sizes, OBJECT["edgecolor"])
+    ax.set(xlabel="length of the gradient", title=title)
+
+
+def add_dots(ax: Axes, values: dict[str, float], colour: str) -> None:
+    """Numbers as dots on a logarithmic axis, where the length of a bar would mean nothing."""
+    ax.set(xscale="log")
+    ax.plot([value or np.nan for value in values.values()], list(values), "o", color=colour)
+    ax.grid(linewidth=0.4)
+    ax.set_axisbelow(True)
+    ax.set(ylim=(len(values) - 0.5, -0.5))
+
+
+def add_counts(ax: Axes, counts: dict[str, int], limits: tuple[float, float]) -> None:
+    """Whole numbers as such dots, each with its number beside it; for 0 there is no dot."""
+    add_dots(ax, counts, DETECTION["edgecolor"])
+    ax.set(xlim=limits)
+    for name, count in counts.items():
+        ax.annotate(
+            f"{count:,}",
+            (max(count, limits[0]), name),
+            (7, 0),
+            textcoords="offset points",
+            va="center",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},
+        )

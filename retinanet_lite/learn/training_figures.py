@@ -31,6 +31,7 @@ def show_items(
     _, axes = plt.subplots(
         rows, columns, figsize=(2.4 * columns, 2.5 * rows), layout="constrained", squeeze=False
     )
+    plt.gcf().suptitle(title)
     for ax, item, found in zip_longest(axes.flat, items, detections):
         ax.axis("off")
         if item is None:
@@ -44,7 +45,6 @@ def show_items(
             add_boxes(ax, target["boxes"], OBJECT, texts)
         else:
             add_detections(ax, found, classes)
-    plt.gcf().suptitle(title)
 
 
 def show_coverage(coverage: Coverage, title: str) -> None:

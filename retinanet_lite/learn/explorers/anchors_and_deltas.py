@@ -116,7 +116,7 @@ def show_matching_of(
     fit, best = box_iou(anchors, box[None])[:, 0].max(dim=0)
     targets = BBoxTransform().encode(anchors[best], box)
 
-    ax, bars, learned = panels(11, 4.4, 2.2, 1, 1)
+    ax, bars, learned = panels(10, 4.2, 2.2, 1, 1)
     show_image(scene.image, "Which anchors learn the object?", ax)
     add_matches(ax, anchors, matches)
     add_boxes(ax, box[None], OBJECT | {"zorder": 3})

@@ -72,7 +72,7 @@ def show_focal_loss(
         for name, parts in weights.items()
     }
 
-    curve, histogram, heard = panels(12, 3.8, 1, 1, 1.3)
+    curve, histogram, heard = panels(11, 3.7, 1, 1, 1.3)
     at = torch.linspace(-4.1, 4.1, 300) ** 3  # logits, so far out that the curves leave the frame
     for truth, style, line in ((1.0, POSITIVE, "-"), (0.0, NEGATIVE, "--")):
         cost = focal_loss(at, torch.full_like(at, truth), alpha, gamma)
@@ -81,7 +81,8 @@ def show_focal_loss(
     curve.set(title="What does an entry cost?", xlabel="probability p", ylabel="loss", ylim=(0, 3))
     curve.legend(loc="upper center")
     counts, edges = np.histogram(p, 40, (0, 1), weights=positive + negative)
-    histogram.stairs(counts, edges, fill=True, baseline=0.5, color=OBJECT["edgecolor"])
+    # a line, for on a logarithmic axis an area would mean nothing; 0 is below the frame
+    histogram.stairs(counts.clip(0.1), edges, color=OBJECT["edgecolor"], linewidth=1.5)
     histogram.set(title="What do the entries say?", xlabel="probability p", ylabel="entries")
     histogram.set(yscale="log", ylim=(0.5, 1e7), xlim=(0, 1))
     powers_in_words(histogram.yaxis)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from ...data.drawing import Scene
 from ...model.backbone import ResNet
-from ..figures import CELL, DETECTION, add_boxes, add_seen, show_image
+from ..figures import CELL, add_boxes, add_seen, show_image
 from .widget import choice, explore, panels, slider
 
 Interval = tuple[int, int]  # the first and the last row, or column
@@ -79,7 +79,7 @@ def show_pyramid_at(
     rows = receptive_field(backbone, level, row)
     columns = receptive_field(backbone, level, column)
 
-    image, feature, bars = panels(12, 3.9, 1.4, 1.4, 1)
+    image, feature, bars = panels(10, 3.4, 1.4, 1.4, 1)
     show_image(scene.image, "What does the cell see?", image)
     height, width = scene.image.shape[-2:]
     seen = torch.zeros(height, width, dtype=torch.bool)
@@ -87,14 +87,14 @@ def show_pyramid_at(
     add_seen(image, seen)
     cell = torch.tensor([[column, row, column + 1, row + 1]])
     add_boxes(image, cell * stride, CELL)
-    image.plot(x, y, "x", color="white", markeredgewidth=2)
+    image.plot(x, y, "o", markersize=4, markerfacecolor="black", markeredgecolor="white")
 
     first = strongest[0].item()
     feature.imshow(values[first].numpy(), extent=(0, values.shape[2], values.shape[1], 0))
-    add_boxes(feature, cell, CELL | {"edgecolor": "white"})
+    add_boxes(feature, cell, CELL)
     feature.set(title=f"channel {first} of P{level}", xlabel="column", ylabel="row")
     names = [str(number) for number in strongest.tolist()]
-    ends = bars.barh(names, fires[strongest].tolist(), color=DETECTION["edgecolor"])
+    ends = bars.barh(names, fires[strongest].tolist(), color="#BDBDBD")
     bars.bar_label(ends, fmt="%.1f", padding=3)
     bars.invert_yaxis()
     bars.axvline(2, color="black", linestyle="--", linewidth=0.8)

@@ -15,7 +15,16 @@ from ...evaluation.average_precision import Entries, find_objects, precision_rec
 from ...evaluation.error_kinds import sort_errors
 from ...model.detection import Detection
 from ..detection_figures import LINES, outline, zoom
-from ..figures import DETECTION, IGNORED, NEGATIVE, OBJECT, add_boxes, add_detections, show_image
+from ..figures import (
+    DETECTION,
+    IGNORED,
+    NEGATIVE,
+    OBJECT,
+    add_boxes,
+    add_counts,
+    add_detections,
+    show_image,
+)
 from .widget import LABEL, choice, explore, panels, powers_in_words, slider
 
 
@@ -47,7 +56,7 @@ def show_stages_of_detection(
     left = boxes_with(top_k, nms_threshold)
     steps = [entries, len(above["scores"]), len(best["scores"]), len(left["scores"])]
 
-    image, bars = panels(11, 4.8, 1.8, 1)
+    image, dots = panels(10, 4.4, 1.8, 1)
     show_image(scene.image, "Which boxes stay?", image)
     # each covers those of its boxes that went on
     add_outlines(image, above["boxes"], NEGATIVE, "removed by top k")
@@ -56,11 +65,9 @@ def show_stages_of_detection(
     add_detections(image, {name: values[:20] for name, values in left.items()}, CLASSES)
     image.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.12), ncols=3)
     names = ["entries", "score threshold", f"best {top_k} a level", "NMS"]
-    ends = bars.barh(names, steps, color=DETECTION["edgecolor"])
-    bars.bar_label(ends, [f"{count:,}" for count in steps], padding=3)
-    bars.invert_yaxis()
-    bars.set(xscale="log", xlim=(0.5, 1e9), title="How many are left after …?", xlabel="entries")
-    powers_in_words(bars.xaxis)
+    add_counts(dots, dict(zip(names, steps, strict=True)), (0.5, 1e9))
+    dots.set(title="How many are left after …?", xlabel="entries")
+    powers_in_words(dots.xaxis)
     return (
         f"{steps[0] - steps[1]:,} entries have a score of {score_threshold:.2f} or less. Of the "
         f"{steps[1]:,} others, {steps[1] - steps[2]:,} are not among the best {top_k} of their "
@@ -147,24 +154,27 @@ class CurveWalk:
         missed = sorted(objects - found)
         curve = self.curve(label)
 
-        ax, *places = panels(13, 3.4, 1.5, *[1.0] * 2 * examples)
+        ax, *places = panels(10, 3.2, 1.5, *[1.0] * 2 * examples)
         ax.step(*outline(curve), **LINES[0], where="pre", label="envelope")
         ax.plot(curve.recall, curve.precision, **LINES[1], label="precision")
         if ranking:
             at = len(ranking) - 1
             ax.plot(curve.recall[at], curve.precision[at], "ko", markersize=9, label="you")
-        ax.set(title=f"{name}, IoU 0.50", xlabel="recall", ylabel="precision")
+        ax.set(title=f"Where are you? ({name}, IoU 0.5)", xlabel="recall", ylabel="precision")
         ax.set(xlim=(0, 1.05), ylim=(0, 1.05))
         ax.legend(loc="lower left")
         for place, (i, row) in zip(places, wrong[::-1][:examples], strict=False):
             detection = self.detections[i]
-            title = f"{self.kinds[i][row]}, score {detection['scores'][row]:.2f}"
+            title = f"{self.kinds[i][row]}\nscore {detection['scores'][row]:.2f}"
             self.add_place(place, i, detection["boxes"][row], DETECTION, title)
         for place, (i, row) in zip(places[examples:], missed, strict=False):
             self.add_place(place, i, self.targets[i]["boxes"][row], OBJECT, "not found")
-        for place in places:
+        for number, place in enumerate(places):
             if not place.has_data():
                 place.axis("off")
+                kind = "is wrong" if number < examples else "is missed"
+                nothing = "nothing" if number % examples == 0 else "nothing else"
+                place.text(0.5, 0.5, f"{nothing}\n{kind}", ha="center", va="center", fontsize=9)
         if not ranking:
             return f"No detection of a {name} has a score of {score_threshold:.2f}; move it down."
         return (
