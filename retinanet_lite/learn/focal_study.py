@@ -40,4 +40,4 @@ def show_focal_study(title: str) -> None:
     ax.set_yticks(range(len(study)), study)
     ax.invert_yaxis()
     ax.set(title=title, xlabel="AP on 100 scenes that were not trained on", xlim=(0, 1))
-    ax.legend(fontsize=8, loc="lower left")
+    ax.legend(fontsize=8, loc="upper left")
