@@ -30,7 +30,7 @@ def show_focal_study(title: str) -> None:
     """A mark for each training; a row for each setting, the mean of each loss beside it."""
     study = focal_study()
     _, ax = plt.subplots(figsize=(8.0, 1.1 + 0.75 * len(study)), layout="constrained")
-    for row, (setting, losses) in enumerate(study.items()):
+    for row, losses in enumerate(study.values()):
         for place, (loss, mark) in enumerate(zip(losses, MARKS, strict=True)):
             y = row + 0.22 * (place - 1)
             label = loss if row == 0 else None
