@@ -3,8 +3,8 @@
 python benchmarks/focal_study.py                 every setting, seeds 0, 1, 2
 python benchmarks/focal_study.py --seeds 0 --settings usual
 
-A line for each training as it ends; retinanet_lite/learn/focal_study.jsonl keeps those that notebook
-06 shows.
+A line for each training as it ends. retinanet_lite/learn/focal_study.jsonl keeps those that
+notebook 06 shows.
 """
 
 import argparse
