@@ -1,117 +1,154 @@
 """Notebooks 08 and 11: training, and data of one's own."""
 
-import math
 from collections.abc import Callable
 
 import torch
 
-from ..grading import NotYet, close, filled, graded, judge, show
+from ..grading import (
+    Case,
+    NotYet,
+    filled,
+    first_wrong,
+    graded,
+    judge,
+    judge_lists,
+    same,
+    show,
+    tried,
+)
 
 
 @graded
 def check_learning_rate(step_rate: Callable) -> None:
     """Notebook 08, exercise 1: a rate that rises, stays, and drops to a tenth at given steps."""
-    highest, rising, drops = 0.08, 4, [10, 15]
-    for t in (0, 3, 4, 9, 10, 14, 15, 40):
-        gone = sum(drop <= t for drop in drops)
-        right = highest * (t + 1) / rising if t < rising else highest * 0.1**gone
-        judge(
-            f"for t = {t}, h = {highest}, R = {rising}, drops = {drops}",
-            step_rate(t, highest, rising, list(drops)),
-            {"the rate": right},
-            [
-                (highest * t / rising, "Steps count from 0: step 0 has h / R, not 0"),
+    schedules = [
+        (0.08, 4, [10, 15], (0, 3, 4, 9, 10, 14, 15, 40)),
+        (0.3, 2, [3, 5, 6], (0, 1, 2, 3, 4, 5, 6, 7)),
+        (2.0, 10, [], (0, 1, 8, 9, 10, 1000)),
+    ]
+    cases = []
+    for highest, rising, drops, steps in schedules:
+        for t in steps:
+            gone = sum(drop <= t for drop in drops)
+
+            def rises_to(later: float, t=t, highest=highest, rising=rising) -> float:
+                return highest * (t + 1) / rising if t < rising else later
+
+            mistakes = [
                 (
-                    highest * 0.1 ** sum(drop < t for drop in drops) if t in drops else math.nan,
+                    highest * t / rising if t < rising else highest * 0.1**gone,
+                    "Steps count from 0: step 0 has h / R, not 0",
+                ),
+                (
+                    rises_to(highest * 0.1 ** sum(drop < t for drop in drops)),
                     "A drop counts from its own step on",
                 ),
                 (highest, "That is the highest rate: it rises before step R, and drops later"),
-                (highest / 10 * gone, "Each drop multiplies by a tenth what was left"),
-                (highest - 0.1 * gone, "A tenth of the rate, not a tenth less: multiply"),
                 (
-                    highest * 0.1 ** (sum(d >= t for d in drops)),
+                    rises_to(highest * 0.1 * gone),
+                    "Each drop multiplies by a tenth what was left",
+                ),
+                (
+                    rises_to(highest - 0.1 * gone),
+                    "A tenth of the rate, not a tenth less: multiply",
+                ),
+                (
+                    rises_to(highest * 0.1 ** sum(drop > t for drop in drops)),
                     "You count the drops that are still to come",
                 ),
-            ],
-            digits=6,
-        )
+            ]
+            asked = f"for t = {t}, h = {highest}, R = {rising}, drops = {drops}"
+            arguments = (t, highest, rising, drops)
+            cases.append(Case(asked, arguments, rises_to(highest * 0.1**gone), mistakes))
+    judge(step_rate, cases, ["the rate"], digits=6)
+
+
+def norms_of(gradients: list[torch.Tensor]) -> list[float]:
+    return [g.double().norm().item() for g in gradients]
 
 
 @graded
 def check_clip(clip: Callable) -> None:
     """Notebook 08, exercise 2: gradients shortened together to a common norm."""
-    gradients = [torch.tensor([3.0, 0.0]), torch.tensor([[0.0], [4.0]])]  # of norm 5
-    for limit in (1.0, 10.0):
-        case = f"for gradients of norms 3 and 4, together 5, and limit {limit:g},"
-        result = filled(clip([g.clone() for g in gradients], limit), case)
-        if not isinstance(result, (list, tuple)) or [getattr(g, "shape", None) for g in result] != [
-            g.shape for g in gradients
-        ]:
-            raise NotYet(f"{case} return a list of tensors of the same shapes")
-        first, second = (g.norm().item() for g in result)
-        factor = min(1.0, limit / 5)
-        if close(first, 3 * factor) and close(second, 4 * factor):
-            if not all(
-                torch.allclose(a, b * factor) for a, b in zip(result, gradients, strict=True)
-            ):
-                raise NotYet(f"{case} the norms are right, but the direction has changed")
-            continue
-        case += f" yours have norms {show(first)} and {show(second)}."
-        if close(first, min(3, limit)) and close(second, min(4, limit)):
-            raise NotYet(f"{case} Each is clipped on its own; take one norm for all")
-        if close(math.hypot(first, second), limit):
-            raise NotYet(f"{case} Below the limit, nothing changes: a factor is at most 1")
-        if close(first, 3 * min(1, limit / 7)):
-            raise NotYet(f"{case} The common norm is √(3² + 4²) = 5, not 3 + 4")
-        if close(first, 3 * min(1, limit / 25)):
-            raise NotYet(f"{case} The root of the sum of squares is missing")
-        if first > 5 * limit or close(first, 3 * 5 / limit):
-            raise NotYet(f"{case} The factor is limit / norm, not norm / limit")
-        raise NotYet(f"{case} They should be {show(3 * factor)} and {show(4 * factor)}")
+    lists = [
+        [torch.tensor([3.0, 0.0]), torch.tensor([[0.0], [4.0]])],
+        [torch.tensor([[2.0, -3.0], [0.0, 6.0]]), torch.tensor([-24.0])],
+        [torch.tensor([-8.0, 1.0, 4.0]), torch.tensor([12.0, 0.0]), torch.tensor([[-20.0]])],
+    ]
+    cases = []
+    for gradients in lists:
+        norms = norms_of(gradients)
+        norm = sum(n**2 for n in norms) ** 0.5
+        for limit in (1.0, 10.0, 40.0):
+            together = f"norms {' and '.join(map(show, norms))}, together {show(norm)}"
+            asked = f"for gradients of {together}, and limit {limit:g},"
+            factors = [
+                (limit / norm, "Below the limit, nothing changes: a factor is at most 1"),
+                (
+                    min(1, limit / sum(norms)),
+                    "The common norm is the root of the sum of squares, not the sum",
+                ),
+                (min(1, limit / norm**2), "The root of the sum of squares is missing"),
+                (norm / limit, "The factor is limit / norm, not norm / limit"),
+                (min(1, norm / limit), "The factor is limit / norm, not norm / limit"),
+            ]
+            mistakes = [([g * factor for g in gradients], hint) for factor, hint in factors]
+            alone = [g * min(1, limit / n) for g, n in zip(gradients, norms, strict=True)]
+            mistakes += [(alone, "Each is clipped on its own; take one norm for all")]
+            wanted = [g * min(1.0, limit / norm) for g in gradients]
+            cases.append(Case(asked, (gradients, limit), wanted, mistakes))
+
+    def read(said: object, case: Case) -> object:
+        said = filled(said, case.asked)
+        shapes = [getattr(g, "shape", None) for g in said] if isinstance(said, list) else None
+        if shapes != [g.shape for g in case.wanted]:
+            raise NotYet(f"{case.asked} return a list of tensors of the same shapes")
+        return said
+
+    if problem := first_wrong(tried(clip, cases, read)):
+        case, hint = problem
+        said, wanted = norms_of(case.said), norms_of(case.wanted)
+        if same(said, wanted):
+            raise NotYet(f"{case.asked} the norms are right, but the direction has changed")
+        hint = hint or f"They should be {' and '.join(map(show, wanted))}"
+        raise NotYet(f"{case.asked} yours have norms {' and '.join(map(show, said))}. {hint}")
 
 
 @graded
 def check_from_coco(from_coco: Callable) -> None:
     """Notebook 11, exercise 1: COCO's box → edges."""
-    for x, y, w, h in [(10, 20, 30, 50), (0, 7, 5, 2)]:
-        judge(
-            f"for {[x, y, w, h]}",
-            from_coco([x, y, w, h]),
-            {"x1": x, "y1": y, "x2": x + w, "y2": y + h},
-            [
-                ((x, y, w, h), "The last two are width and height; edges are wanted"),
-                ((x, y, x + w - 1, y + h - 1), "COCO counts from 0, without a last pixel: no − 1"),
-                ((x, y, x + h, y + w), "Width belongs to x, and height to y"),
-                (
-                    (x - w / 2, y - h / 2, x + w / 2, y + h / 2),
-                    "COCO's x and y are the upper left corner, not the centre",
-                ),
-            ],
-        )
+    cases = []
+    for x, y, w, h in [(10, 20, 30, 50), (0, 7, 5, 2), (-4, -1.5, 7.25, 3.75), (6.5, 0, 1, 9)]:
+        mistakes = [
+            ((x, y, w, h), "The last two are width and height; edges are wanted"),
+            ((x, y, x + w - 1, y + h - 1), "COCO counts from 0, without a last pixel: no − 1"),
+            ((x, y, x + h, y + w), "Width belongs to x, and height to y"),
+            (
+                (x - w / 2, y - h / 2, x + w / 2, y + h / 2),
+                "COCO's x and y are the upper left corner, not the centre",
+            ),
+        ]
+        box = [x, y, w, h]
+        cases.append(Case(f"for {box}", [box], (x, y, x + w, y + h), mistakes))
+    judge(from_coco, cases, ["x1", "y1", "x2", "y2"])
 
 
 @graded
 def check_to_labels(to_labels: Callable) -> None:
     """Notebook 11, exercise 2: category ids with gaps → labels 0 … K − 1."""
-    for ids in ([3, 1, 7, 3], [90, 2, 2, 5, 1]):
+    cases = []
+    for ids in ([3, 1, 7, 3], [90, 2, 2, 5, 1], [0, 100, 9, 20, 0, 100], [8], [4, 5, 6]):
         order = sorted(set(ids))
-        right = [order.index(i) for i in ids]
-        case = f"for {ids}"
-        result = filled(to_labels(list(ids)), case)
-        result = result.tolist() if isinstance(result, torch.Tensor) else result
-        if not isinstance(result, (list, tuple)) or len(result) != len(ids):
-            raise NotYet(f"{case} return a list of {len(ids)} labels")
-        if list(result) == right:
-            continue
-        case += f" you say {list(result)}."
-        if list(result) == [i - 1 for i in ids]:
-            raise NotYet(f"{case} The ids have gaps: {max(ids) - 1} is no label of {len(order)}")
-        if list(result) == [i + 1 for i in right]:
-            raise NotYet(f"{case} Labels start at 0; the background has none")
         first_seen = list(dict.fromkeys(ids))
-        if list(result) == [first_seen.index(i) for i in ids]:
-            raise NotYet(
-                f"{case} That is the order in which they come; the order of the ids is the same "
-                f"in every file"
-            )
-        raise NotYet(f"{case} It should be {right}")
+        wanted = [order.index(i) for i in ids]
+        mistakes = [
+            ([i - 1 for i in ids], "The ids have gaps, the labels have none"),
+            ([i + 1 for i in wanted], "Labels start at 0; the background has none"),
+            (
+                [first_seen.index(i) for i in ids],
+                "That is the order in which they come; the order of the ids is the same in every "
+                "file",
+            ),
+        ]
+        cases.append(Case(f"for {ids}", [ids], wanted, mistakes))
+    judge_lists(to_labels, cases, "a label for each id")
