@@ -1,5 +1,7 @@
 """The exercises: a blank fails, the folded solution passes, typical mistakes are named."""
 
+import copy
+import linecache
 import math
 import re
 from pathlib import Path
@@ -12,6 +14,7 @@ from torchvision.ops import box_iou
 
 from retinanet_lite import Anchors
 from retinanet_lite.learn import exercises
+from retinanet_lite.learn.grading import Case, plain, same
 
 SCRIPTS = sorted((Path(__file__).parents[1] / "notebooks" / "scripts").glob("*.py"))
 
@@ -448,7 +451,7 @@ MISTAKES = {
 NEAR_MISSES = {
     "check_describe": ["b: ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2, 40, 80)"],
     "check_edges": ["x, y, w, h: (x - w / 2, y - h / 2, x + w / 2, y + w)"],
-    "check_padding_for": ["k: round(k / 2)", "k: (k - 1) / 2 + 0.4"],
+    "check_padding_for": ["k: round(k / 2)", "k: (k - 1) / 2 + 0.4", "k: (k - 1) / 2"],
     "check_count_cells": ["h, w: sum(round(h / s) * round(w / s) for s in (8, 16, 32, 64, 128))"],
     "check_to_grid": [
         "x, h, w: x.reshape(2, 2, 5, 12).permute(0, 3, 1, 2)",
@@ -471,10 +474,11 @@ NEAR_MISSES = {
     "check_nms": ["o, s, t: [0, 2, 4]"],
     "check_count_kept": ["v, t, k: 3"],
     "check_precision_and_recall": ["h, m, n: (round(sum(h[:n]) / n, 2), sum(h[:n]) / m)"],
-    "check_area": ["r, p: 5 / 6"],
+    "check_area": ["r, p: 5 / 6", f"r, p: {ENVELOPE.replace('p[i:]', 'p[max(i - 1, 0) :]')}"],
     "check_match_voc": ["o, t: [1, -1, -1]"],
     "check_learning_rate": ["t, h, r, d: h * (t + 2) / r"],
-    "check_clip": ["g, c: [x * 0 for x in g]"],
+    "check_clip": ["g, c: [x * 0 for x in g]", "g, c: [x * min(1, c / 5) for x in g]"],
+    "check_merge": ["a, b: a.add_(F.interpolate(b, a.shape[-2:]))"],
     "check_to_labels": ["ids: [0 for i in ids]"],
     "check_from_coco": ["b: (b[0], b[1], b[2], b[1] + b[3])"],
 }
@@ -564,3 +568,93 @@ def test_every_exercise_has_at_least_two_typical_mistakes():
     for name in vars(exercises):
         if name.startswith("check_"):
             assert len(MISTAKES[name]) >= 2, name
+
+
+@pytest.fixture
+def cases(monkeypatch):
+    """The cases in which a check tries an answer."""
+    made = []
+    init = Case.__init__
+
+    def keep(case, *arguments):
+        init(case, *arguments)
+        made.append(copy.copy(case))
+
+    monkeypatch.setattr(Case, "__init__", keep)
+    return made
+
+
+@pytest.mark.parametrize("check, function, blank, solution", EXERCISES)
+def test_a_mistake_can_be_told_in_two_cases(capsys, cases, check, function, blank, solution):
+    verdict(capsys, check, solution, function)
+    for place, (_, message) in enumerate(cases[0].mistakes if cases else ()):
+        pairs = [(plain(case.mistakes[place][0]), plain(case.wanted)) for case in cases]
+        told = [gives for gives, wanted in pairs if gives is not None and not same(gives, wanted)]
+        assert len(told) >= 2, (check, message, told)
+
+
+@pytest.mark.parametrize("check, mistake", pairs(MISTAKES))
+def test_a_mistake_made_in_the_first_case_alone_is_not_named(capsys, cases, check, mistake):
+    """What the message says would not be true of the answer."""
+    function, solution = next(e.values[1::2] for e in EXERCISES if e.values[0] == check)
+    source = f"""{solution}
+calls = []
+mistaken = lambda {mistake}
+def f(*given):
+    calls.append(given)
+    return mistaken(*given) if len(calls) == 1 else {function}(*given)
+"""
+    said = verdict(capsys, check, source, "f")
+    hints = {message for case in cases for _, message in case.mistakes}
+    named = [hint for hint in hints if MISTAKES[check][mistake] in hint]
+    assert not any(hint in said for hint in named), said
+
+
+def stopped(capsys, source, function="f"):
+    said = verdict(capsys, "check_describe", source, function)
+    return said.removeprefix("not yet: your function stopped with ")
+
+
+AT_FAULT = "def f(boxes):\n    wide = boxes[2]\n    return boxes[wide]\n"
+
+
+def test_an_answer_that_stops_is_told_the_line(capsys):
+    assert stopped(capsys, AT_FAULT) == "IndexError: list index out of range, in line 3"
+
+
+def test_and_the_text_of_the_line_where_it_is_known(capsys, monkeypatch):
+    lines = AT_FAULT.splitlines(keepends=True)
+    monkeypatch.setitem(linecache.cache, "cell 7", (len(AT_FAULT), None, lines, "cell 7"))
+    names = {}
+    exec(compile(AT_FAULT, "cell 7", "exec"), names)
+    exercises.check_describe(names["f"])
+    said = capsys.readouterr().out
+    assert said.endswith("IndexError: list index out of range, in line 3: return boxes[wide]\n")
+
+
+def test_the_line_is_one_of_the_learners_own_code(capsys):
+    source = "def f(box):\n    return torch.zeros(2) + torch.zeros(3)\n"
+    assert stopped(capsys, source).endswith("in line 2")
+    assert "in line" not in stopped(capsys, "f = math.sin")
+
+
+def test_a_generator_that_stops_is_told_the_line(capsys):
+    assert stopped(capsys, "def f(box):\n    yield 1\n    yield 1 / 0").endswith("zero, in line 3")
+
+
+def test_an_error_without_words_is_told(capsys):
+    assert stopped(capsys, "def f(box):\n    assert box == 7") == "AssertionError, in line 2"
+
+
+@pytest.mark.parametrize("change", ["b.reverse()", "b.append(b[0])", "b.clear()"])
+def test_an_answer_that_changes_what_it_is_given_is_told_so(capsys, change):
+    source = f"def f(b):\n    x, y, w, h = b\n    {change}\n    return x, y, x + w, y + h"
+    said = verdict(capsys, "check_from_coco", source, "f")
+    assert said == "not yet: your function changes what it is given: work on a copy"
+
+
+def test_a_float_for_an_index_is_told_so(capsys):
+    said = verdict(capsys, "check_padding_for", "f = lambda k: (k - 1) / 2", "f")
+    assert "return a whole number, 3: // gives one" in said
+    said = verdict(capsys, "check_to_labels", "f = lambda ids: [0.0 for i in ids]", "f")
+    assert "0.0 is of another type" in said

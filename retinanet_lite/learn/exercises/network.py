@@ -38,7 +38,7 @@ BOXES = [
     (3, 0, 8, 5),
     (2, 7, 5, 17),
     (-9, -30, -4, -7),
-    (-2.5, 0.25, 4.75, 9.5),
+    (-2.375, 0.25, 4.75, 9.625),
 ]
 
 
@@ -246,7 +246,8 @@ def check_to_grid(to_grid: Callable) -> None:
         (1, 9, 4, 3, 1),
     ]:
         channels = anchors * values
-        rows = torch.arange(images * height * width * channels).reshape(images, -1, values)
+        rows = torch.arange(images * height * width * channels).sub(50).div(8)
+        rows = rows.reshape(images, -1, values)
         mistakes = [
             (
                 rows.reshape(images, channels, height, width),
@@ -402,7 +403,9 @@ def check_best_level(best_level: Callable) -> None:
         (294, 386),
         (20, 12),
         (700, 600),
-        (7.5, 90.25),
+        (7.56, 90.25),
+        (32.25, 31.5),
+        (31.94, 32.03),
     ]:
 
         def best(strides=STRIDES, size=(width, height), **mistake) -> tuple[int, float]:

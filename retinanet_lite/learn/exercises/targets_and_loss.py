@@ -38,9 +38,11 @@ def check_iou(iou: Callable) -> None:
         ([0, 0, 10, 10], [20, 20, 30, 30]),
         ([30, 1, 42, 5], [1, 2, 8, 9]),
         ([1, 30, 5, 42], [2, 1, 9, 8]),
-        ([-6, -3, 9, 5], [-8, -7.5, -1, 0.5]),
+        ([-6.125, -3, 9, 5.375], [-8, -7.625, -1.25, 0.5]),
         ([2, 3, 9.5, 11], [0, 9, 4, 20]),
         ([0, 0, 4, 4], [4, 1, 6, 9]),
+        ([-9.625, -7.375, -2.25, -1.625], [-6.875, -9.25, -1.375, -2.625]),
+        ([-6.875, -9.25, -1.375, -2.625], [-9.625, -7.375, -2.25, -1.625]),
     ]:
         common = [max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])]
         around = [min(a[0], b[0]), min(a[1], b[1]), max(a[2], b[2]), max(a[3], b[3])]
@@ -95,7 +97,8 @@ def check_targets(targets: Callable) -> None:
     for anchor, box in [
         ([10.0, 10.0, 50.0, 90.0], [20.0, 40.0, 110.0, 70.0]),
         ([-20.0, 35.0, 5.0, 52.0], [-90.5, 1.0, -48.0, 50.0]),
-        ([3.0, 4.0, 10.5, 9.0], [2.0, 6.0, 5.0, 17.5]),
+        ([3.0, 4.0, 10.625, 9.0], [2.0, 6.0, 5.125, 17.5]),
+        ([-7.375, -9.625, -1.625, -2.25], [-6.875, -9.25, -1.375, -3.625]),
     ]:
         (ax, ay, ax2, ay2), (bx, by, bx2, by2) = anchor, box
         wa, ha, w, h = ax2 - ax, ay2 - ay, bx2 - bx, by2 - by
@@ -237,7 +240,7 @@ def check_split_levels(split_levels: Callable) -> None:
     """Notebook 07, exercise 2: one list of rows → five levels."""
     for height, width in [(640, 832), (65, 97), (300, 129)]:
         sizes = [9 * rows * columns for rows, columns in grids(height, width)]
-        rows = torch.arange(2 * sum(sizes) * 3).remainder(1009).reshape(2, -1, 3)
+        rows = torch.arange(2 * sum(sizes) * 3).remainder(1009).sub(500).div(8).reshape(2, -1, 3)
         asked = f"for {height}×{width}, rows {list(rows.shape)},"
         try:
             levels = filled(split_levels(rows, height, width), asked)

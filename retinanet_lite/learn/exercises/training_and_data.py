@@ -73,13 +73,17 @@ def check_clip(clip: Callable) -> None:
     lists = [
         [torch.tensor([3.0, 0.0]), torch.tensor([[0.0], [4.0]])],
         [torch.tensor([[2.0, -3.0], [0.0, 6.0]]), torch.tensor([-24.0])],
-        [torch.tensor([-8.0, 1.0, 4.0]), torch.tensor([12.0, 0.0]), torch.tensor([[-20.0]])],
+        [
+            torch.tensor([-8.0, 1.0, 4.0]),
+            torch.tensor([12.25, 0.0]),
+            torch.tensor([[-20.0, 2.375]]),
+        ],
     ]
     cases = []
     for gradients in lists:
         norms = norms_of(gradients)
         norm = sum(n**2 for n in norms) ** 0.5
-        for limit in (1.0, 10.0, 40.0):
+        for limit in (1.0, 10.0, 2.25, 40.0):
             together = f"norms {' and '.join(map(show, norms))}, together {show(norm)}"
             asked = f"for gradients of {together}, and limit {limit:g},"
             factors = [
@@ -118,7 +122,12 @@ def check_clip(clip: Callable) -> None:
 def check_from_coco(from_coco: Callable) -> None:
     """Notebook 11, exercise 1: COCO's box → edges."""
     cases = []
-    for x, y, w, h in [(10, 20, 30, 50), (0, 7, 5, 2), (-4, -1.5, 7.25, 3.75), (6.5, 0, 1, 9)]:
+    for x, y, w, h in [
+        (10, 20, 30, 50),
+        (0, 7, 5, 2),
+        (-14.375, -9.5, 7.125, 3.75),
+        (6.5, 0.25, 1, 9),
+    ]:
         mistakes = [
             ((x, y, w, h), "The last two are width and height; edges are wanted"),
             ((x, y, x + w - 1, y + h - 1), "COCO counts from 0, without a last pixel: no − 1"),
@@ -137,7 +146,7 @@ def check_from_coco(from_coco: Callable) -> None:
 def check_to_labels(to_labels: Callable) -> None:
     """Notebook 11, exercise 2: category ids with gaps → labels 0 … K − 1."""
     cases = []
-    for ids in ([3, 1, 7, 3], [90, 2, 2, 5, 1], [0, 100, 9, 20, 0, 100], [8], [4, 5, 6]):
+    for ids in ([3, 1, 7, 3], [90, 2, 2, 5, 1], [0, 100, 9, 20, 50, 100], [8], [4, 5, 6]):
         order = sorted(set(ids))
         first_seen = list(dict.fromkeys(ids))
         wanted = [order.index(i) for i in ids]
