@@ -15,6 +15,7 @@ from retinanet_lite.data.drawing import Scene, random_scene, walkthrough_scene
 # what takes long, and is left out by `pytest -m "not slow"`: whole detectors beside others', new
 # processes and environments, the pages and their controls
 SLOW = {
+    "test_answers",
     "test_benchmarks",
     "test_builders",
     "test_distributed",

@@ -461,7 +461,7 @@ show_field_of("C5", row=13, column=5)
 #
 # ## Exercise 1 (5 min)
 #
-# Which padding keeps the size? Write `padding_for(kernel)`: the padding with which a convolution of stride 1 gives as many places as it got. The kernel is odd: 1, 3, 5, 7 …
+# Which padding keeps the size? Write `padding_for(kernel)`: the padding, a whole number, with which a convolution of stride 1 gives as many places as it got. The kernel is odd: 1, 3, 5, 7 …
 #
 # *Hint: in the formula under "The stem", set s = 1 and let the output be n.*
 
