@@ -3,11 +3,11 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/00_start_here.ipynb)
 #
-# **In this notebook a detector finds the objects of a picture, you train another one, and you see the whole of it once, from pixels to boxes.**
+# **In this notebook a detector finds 11 of a picture's 13 objects, you train another one, and you see the whole of it once, from pixels to boxes.**
 #
 # It takes about a minute on a laptop's CPU, and 25 minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
 #
-# Run the cells one by one with Shift + Enter. A test runs them all and compares every printed line, so what you read here is what the code does.
+# Run the cells one by one with Shift + Enter. A test runs them all, and compares what they print with what stands here.
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -88,7 +88,7 @@ print("objects found:", hits.sum().item(), "of", len(hits))
 print("the star:", hits[0].item())
 
 # %% [markdown]
-# The two that it misses are worth a look. The ring is cut off by the border, and what is left of it looks like a moon; so it says. And the blue pill at the bottom is so flat that none of the boxes that the detector starts from fits it well. That makes it hard, not impossible, as you will see below; notebooks 04 and 05 show why. It also says "flower" on the gear, beside "gear": two answers for one object, which notebook 09 explains.
+# The two that it misses are worth a look. The ring is cut off by the border, and the detector says "moon". And the flat blue pill at the bottom gets no box. None of the boxes that the detector starts from fits the pill well, as notebook 04 shows. Such an object can be learned all the same: you will see it below, and notebook 05 shows how. The detector also says "flower" on the gear, beside "gear": two answers for one object, which notebook 09 explains.
 #
 # ### Play with it
 #
@@ -118,7 +118,7 @@ show_picture(seed=1, threshold=0.5)
 # %% [markdown]
 # ## On a photograph
 #
-# Drawn pictures are good to learn with, since their boxes are exact. People use detectors on photographs. This one comes with matplotlib: Grace Hopper, who wrote the first compiler. In the left picture are three boxes drawn by hand, for a star of the flag, the glasses and the hat. The middle shows the cells of one of the detector's grids, 32 pixels wide. In the right picture are the nine boxes that one cell of it starts from, its **anchors**. The cell, black, holds the middle of the glasses.
+# The boxes of drawn pictures are exact. But people use detectors on photographs. This one comes with matplotlib: Grace Hopper, a pioneer of compilers. In the left picture are three boxes drawn by hand, for a star of the flag, the glasses and the hat. The middle shows the cells of one of the detector's grids, 32 pixels wide. In the right picture are the nine boxes that one cell of it starts from, its **anchors**. The cell, black, holds the middle of the glasses.
 
 # %%
 from matplotlib.cbook import get_sample_data
@@ -223,7 +223,7 @@ ax.set(title="Does it learn?", xlabel="step", ylabel="loss", yscale="log")
 _ = ax.legend()
 
 # %% [markdown]
-# (The jump at the start is a step that was too large; notebook 08 tames it.)
+# (The losses jump at first. Notebook 07 shows how a first step can be too large, and notebook 08 tames it.)
 #
 # The same call as before, and now there are boxes. (Training is not the same to the last digit on every computer. On yours a box may be there that is not here.)
 
@@ -276,7 +276,7 @@ print(table)
 learn.show_model()
 
 # %% [markdown]
-# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid, that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` counts the model's weights. (53,120 of them are batch norm's. Where trained weights were loaded these stay as they are; notebook 07 says why.)
+# How to read a row of the table: `output` is the shape of the tensor that leaves a part. For a grid, that is [images, channels, rows, columns]. The `stride` is how many pixels of the image one cell is wide and high. `parameters` counts the model's weights.
 #
 # Two things to notice. The image's 640 rows become 80, 40, 20, 10 and 5: each level halves the one before, rounded up where it must. And the rows of `regression` add up to 99,765: that is how many boxes the detector looks at in each image.
 
