@@ -3,7 +3,7 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/04_anchors.ipynb)
 #
-# **In this notebook you lay 99,765 boxes over an image, find the one that fits the star best, and see which objects no box fits.**
+# **In this notebook you lay 99,765 boxes over an image, find the one that fits the star best, and see which object no box fits well.**
 #
 # About 20 seconds on a CPU, and 30 minutes to read. You need the order of the rows from notebook [03](03_heads.ipynb).
 
@@ -42,7 +42,7 @@ print("the star:", star.int().tolist())
 # %% [markdown]
 # ## A box to start from
 #
-# A head could say the four edges of a box directly. But its weights are the same at every cell, and it does not know where it is: for two equal stars it would say the same edges. So it does not say *where the box is*. It says *how the box differs from one that stands at this cell*. That one is the **anchor**. (One for each cell would do for that. Why there are nine, of several sizes and shapes, you will see in numbers once they are all there.)
+# A head could say the four edges of a box directly. But its weights are the same at every cell, and it does not know where it is: for two stars that look the same from their cells it would say the same edges. So it does not say *where the box is*. It says *how the box differs from one that stands at this cell*. That one is the **anchor**. (One for each cell would do for that. Why there are nine, of several sizes and shapes, you will see in numbers once they are all there.)
 #
 # ## Nine boxes
 #
@@ -143,13 +143,13 @@ print("row 95,592:", anchors[95592].tolist())
 # %% [markdown]
 # ### Proof
 #
-# There is nothing to learn in anchors, so there is no gradient to compare. The package's `Anchors` gives the same boxes, for this and for odd sizes.
+# There is nothing to learn in anchors, so there is no gradient to compare. The package's `Anchors` gives the same boxes, for this and for odd sizes; the edges are compared in pixels.
 
 # %%
 package = retinanet_lite.Anchors()
 for height, width in [(640, 832), (417, 333), (65, 97)]:
-    same = torch.allclose(make_anchors(height, width), package(torch.zeros(1, 3, height, width)))
-    print(f"{height}×{width} equal: {same}")
+    gap = (make_anchors(height, width) - package(torch.zeros(1, 3, height, width))).abs().max()
+    print(f"{height}×{width}: edges differ by at most {gap:.2f}")
 
 # %% [markdown]
 # ## What do they fit?
@@ -175,13 +175,13 @@ for name, value in zip(names, best.amax(dim=1).tolist(), strict=True):
         print("no anchor reaches 0.5 on the", name)
 
 # %% [markdown]
-# Each object has its best level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661. Both reach 0.5, so the star will be learned on both.
+# Each object has its best level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661. Both reach 0.5.
 #
-# The pill is left out: at 168×24 pixels it is too flat for our ratios. Remember it. An anchor learns an object only if their IoU is large enough, usually 0.5, so the plain rule would never teach the pill to any anchor. That is one way to get a detector that trains without complaint and never finds some of the objects. Notebook 05 has the cure.
+# The pill, 168×24 pixels, is left out. Remember it. By the paper's rule an anchor learns an object if their IoU is at least 0.5. So that rule teaches the pill to no anchor, and nothing complains. Notebook 05 has the cure.
 #
 # ## Why so many anchors?
 #
-# In the paper's table 1c, as published, AP on COCO is 30.3 with one square anchor a cell, 32.4 with three ratios, 34.2 with three ratios at two sizes, and 34.0 with three ratios at three sizes, the nine that we have. Three reasons, each with a number.
+# In the paper's table 1c, as published, AP on COCO (notebook 10 measures it; more is better) is 30.3 with one square anchor a cell, 32.4 with three ratios, 34.2 with three ratios at two sizes, and 34.0 with three ratios at three sizes, the nine that we have. What can several anchors do that one can't? Three things, each with a number.
 #
 # **Two objects may stand at one place.** A cell that has one box can learn one object. Take a wide pill and a tall leaf that cross, with the same middle. Each has its own best anchor, though both stand in one cell:
 
@@ -192,7 +192,7 @@ for name, (value, row) in zip(["wide", "tall"], zip(*fits.max(dim=0), strict=Tru
     print(f"{name}: row {row:,}, cell {row // 9:,}, anchor {row % 9} of it, IoU {value:.2f}")
 
 # %% [markdown]
-# **The sizes that a head has to say stay small.** Objects of our scenes differ a lot. How many times as wide and high as the box that it starts from must a box become? We ask it of a box of 128 pixels, and of each object's best anchor, over the objects of 50 scenes:
+# **The sizes that a head has to say stay small.** How many times as wide and high as the box that it starts from must a box become? We ask it of a box of 128 pixels, and of each object's best anchor, over the objects of 50 scenes:
 
 # %%
 sizes, anchor_sizes = [], []
@@ -208,7 +208,7 @@ for name, factor in [("one box of 128", sizes / 128), ("the best anchor", sizes 
     print(f"{name}: 98% of the factors lie between {low:.1f} and {high:.1f}")
 
 # %% [markdown]
-# **The overlap says who learns what.** Nobody has to decide which level, and which cells of it, shall learn an object of which size. Those learn it whose anchors overlap it enough. (Later detectors do without anchors, and need other rules for that; FCOS, for example, gives each level a range of sizes: Tian et al. 2019, arXiv 1904.01355.) The star has
+# **The overlap says who learns what.** No rule of its own is needed for which level, and which cells of it, shall learn an object. Those learn it whose anchors overlap it enough. (Later detectors do without anchors, and need other rules for that; FCOS, for example, gives each level a range of sizes: Tian et al. 2019, arXiv 1904.01355.) The star has
 
 # %%
 enough = (iou[:, 0] >= 0.5).split(counts)
@@ -248,7 +248,7 @@ for side, value in zip(sides, worst, strict=True):
 # %% [markdown]
 # Squares of 24 pixels reach 0.5 everywhere, squares of 16 nowhere. P3's anchors are 32 pixels wide and stand 8 pixels apart, so a square of up to 24 pixels always lies wholly inside one. What they share is then the whole square, and the IoU is side² / 32²: 0.25 for 16 pixels, 0.56 for 24.
 #
-# If your objects are smaller, two things help. Enlarge the images; or make the anchors smaller: `Anchors(size=2.0)` starts at 16 pixels. The second has a price, since the largest anchors are now half as large:
+# Two things raise the IoU of smaller objects. Enlarge the images; or make the anchors smaller: `Anchors(size=2.0)` starts at 16 pixels. The second has a price, since the largest anchors are now half as large:
 
 # %%
 small_anchors = retinanet_lite.Anchors(size=2.0)(images)
@@ -275,7 +275,7 @@ print("mean of the objects' best IoU, with 0.5:   ", round(iou.amax(dim=0).mean(
 print("mean of the objects' best IoU, without 0.5:", round(others.mean().item(), 2))
 
 # %% [markdown]
-# One grid fits about as well as the other. Both can learn. What does not work is to mix them: a network that learned its deltas from the one, and is read with the other, puts every box half a cell off, 16 pixels on P5. Weights that were trained without the 0.5 and are read with it give boxes that are all too far down and right. When you see that, look here first.
+# One grid fits about as well as the other. What does not work is to mix them: a network that learned its deltas from the one, and is read with the other, puts every box half a cell off, 16 pixels on P5. Weights that were trained without the 0.5 and are read with it give boxes that are all too far down and right. When you see that, look here first.
 #
 # ## Anchors that stick out
 #
@@ -308,7 +308,7 @@ print(learn.show_anchors_at(scene, x=604, y=598, level=4))
 print(learn.show_anchors_at(scene, x=604, y=598, level=4, ratio=5.0))
 
 # %% [markdown]
-# P5 suits the heart best, with an IoU of 0.70. P4 would do, with 0.61; P6's anchors are too large, with 0.26. (The table above has the same numbers.) For the pill, level and ratio must both fit: P4, with a ratio of 5. But others pay for it:
+# P5 suits the heart best, with an IoU of 0.70. P4 would do, with 0.61; P6's anchors are too large, with 0.26. (The table above has the same numbers.) The pill gets 0.73 from P4 with a ratio of 5. But others pay for it:
 
 # %%
 for ratio in (2.0, 5.0):

@@ -60,7 +60,7 @@ print("torchvision:", round(box_iou(anchors[STAR][None], boxes[:1]).item(), 4))
 #
 # - IoU of at least 0.5: the anchor is **positive**. It learns this object.
 # - IoU under 0.4: it is **negative**. It learns that there is nothing.
-# - in between: it is **ignored**. It learns nothing, since either answer would be half wrong.
+# - in between: it is **ignored**. It learns nothing.
 
 # %%
 iou = box_iou(anchors, boxes)  # [99765, 13]
@@ -83,7 +83,7 @@ for number, label in enumerate(labels.tolist()):
 # %% [markdown]
 # ### The pill
 #
-# The pill gets none. It stands in the data, a detector that misses it is marked down, and no anchor is ever told of it. The cure: every object keeps its **best anchor**, whatever their IoU. (Should two objects have the same one, it goes to the one that it overlaps more, and the other may have none.) The package does this by default (`keep_best=True`); with `keep_best=False` it follows the paper and the original (the public `pytorch-retinanet`) to the letter.
+# The pill gets none. It stands in the data, and no anchor is told of it. The cure: every object keeps its **best anchor**, whatever their IoU. (Should two objects have the same one, it goes to the one that it overlaps more, and the other may have none.) The package does this by default (`keep_best=True`); with `keep_best=False` it follows the paper and the original (the public `pytorch-retinanet`) to the letter.
 
 # %%
 pill = labels.tolist().index(CLASSES.index("pill"))
@@ -97,6 +97,9 @@ for keep_best in (False, True):
 
 # %%
 matches = retinanet_lite.match_anchors(anchors, boxes)
+print("positive:", (matches >= 0).sum().item())
+print("ignored: ", (matches == -2).sum().item())
+print("negative:", (matches == -1).sum().item())
 counts = [74880, 18720, 4680, 1170, 315]
 learn.show_matching(
     scene, anchors, matches, counts, "Which anchors learn an object, and which are ignored?"
@@ -142,7 +145,8 @@ learn.show_delta(scene.image, anchors[STAR], boxes[0], title)
 # %%
 transform = retinanet_lite.BBoxTransform()
 encoded = transform.encode(anchors[STAR], boxes[0])
-print("same targets:", torch.allclose(encoded, torch.tensor(target)))
+gap = (encoded - torch.tensor(target)).abs().max()
+print(f"encode and our formulas differ by at most {gap:.4f}")
 decoded = transform.decode(anchors[STAR], encoded)
 print("back again:  ", decoded.round().int().tolist(), "=", boxes[0].int().tolist())
 positive = matches >= 0
@@ -154,7 +158,7 @@ pill_targets = transform.encode(anchors[matches == pill][0], boxes[pill])
 print("the pill's:  ", [round(t, 1) for t in pill_targets.tolist()])
 
 # %% [markdown]
-# The pill's anchor has a long way to go. Five anchors fit the pill equally well, and the first of them keeps it, at the pill's left end. So tx is large; tw and th are, since the anchor is shorter than the pill and less flat. All three are more than twice the mean, but still moderate numbers.
+# The pill's anchor has a long way to go. Five anchors fit the pill equally well, and the first of them keeps it, at the pill's left end. So tx is large; tw and th are, since the anchor is shorter than the pill and less flat. All three are more than twice the mean.
 #
 # ### Play with it
 #
@@ -176,8 +180,8 @@ d = torch.tensor([-1.0, -0.05, 0.0, 0.05, 1.0])
 beta = 1 / 9
 by_hand = torch.where(d.abs() < beta, d**2 / (2 * beta), d.abs() - beta / 2)
 print([round(value, 4) for value in by_hand.tolist()])
-same = torch.allclose(by_hand, F.smooth_l1_loss(d, 0 * d, reduction="none", beta=beta))
-print("equal to PyTorch's:", same)
+gap = (by_hand - F.smooth_l1_loss(d, 0 * d, reduction="none", beta=beta)).abs().max()
+print(f"differs from PyTorch's by at most {gap:.4f}")
 
 # %% [markdown]
 # ## Exercise 1 (10 min)
