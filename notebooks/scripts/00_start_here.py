@@ -223,7 +223,7 @@ ax.set(title="Does it learn?", xlabel="step", ylabel="loss", yscale="log")
 _ = ax.legend()
 
 # %% [markdown]
-# (The losses jump at first. Notebook 07 shows how a first step can be too large, and notebook 08 tames it.)
+# (A loss may jump at one step and fall all the same.)
 #
 # The same call as before, and now there are boxes. (Training is not the same to the last digit on every computer. On yours a box may be there that is not here.)
 

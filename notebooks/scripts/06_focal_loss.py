@@ -337,7 +337,7 @@ print("of each other logit, at most:   ", round(by_logits[torch.arange(20) != 8]
 print("of tx, ty, tw, th:              ", [round(g, 3) for g in by_deltas.tolist()])
 
 # %% [markdown]
-# (Times 350, the number of positive anchors, so that the numbers are those of one anchor.) The logit of "star" goes up, with a little more than α: as p rises, not only −log(p) falls, but (1 − p)² too. The others go a very little down. tx, ty and th pull at full strength, because they are more than β off: 1, and a quarter of it after the mean over four. Their gradients are positive, so they fall: tx to the left, ty up, th less tall, which is where the star is. tw is right already, and does not pull.
+# (Times 350, the number of positive anchors, so that the numbers are those of one anchor.) The logit of "star" goes up, with a little more than α: as p rises, not only −log(p) falls, but (1 − p)² too. The others go a very little down. tx, ty and th pull at full strength, because they are more than β = 1/9 off: 1, and a quarter of it after the mean over four. Their gradients are positive, so they fall: tx to the left, ty up, th less tall, which is where the star is. tw is right already, and does not pull.
 #
 # ### Play with it
 #
