@@ -116,7 +116,7 @@ print(shape(wrong), "is the same shape:", shape(wrong) == shape(rows))
 print(digits(wrong[0]))
 
 # %% [markdown]
-# The first row now holds value 1 of cell (0, 0) and value 1 of cell (0, 1): two answers of two cells, taken for two numbers of one box. Nothing tells you. See what becomes of the star. Its centre lies in cell (8, 13) of P5. Let that cell say "star", class 8, at anchor 3, and nothing else:
+# The first row now holds value 1 of cell (0, 0) and value 1 of cell (0, 1): two answers of two cells, taken for two numbers of one box. See what becomes of the star. Its centre lies in cell (8, 13) of P5. Let that cell say "star", class 8, at anchor 3, and nothing else:
 
 # %%
 says_star = torch.zeros(1, 9 * 20, 20, 26)

@@ -173,7 +173,7 @@ print(learn.show_deltas(scene, anchors[STAR], *(round(t, 1) for t in target)))
 # %% [markdown]
 # ### The box loss
 #
-# The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond. β = 1/9 is a convention. Far off, the gradient is the same however far: each number pulls with full force. Close by, the pull fades. The box loss is the mean over the four numbers of all positive anchors.
+# The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond. β = 1/9 is the original's. Far off, the gradient is the same however far: each number pulls with full force. Close by, the pull fades. The box loss is the mean over the four numbers of all positive anchors.
 
 # %%
 d = torch.tensor([-1.0, -0.05, 0.0, 0.05, 1.0])

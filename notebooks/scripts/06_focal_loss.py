@@ -345,7 +345,7 @@ print("of tx, ty, tw, th:              ", [round(g, 3) for g in by_deltas.tolist
 #
 # "Training" goes forward in time, roughly: at 0 every entry says π, as before the first step; at 1 the logits are those of the trained detector, and π is forgotten; in between they are in between. Raise π at training 0: what is left of the objects' share? Set it back to 0.01. Then set γ to 0, and see what drowns the objects, at the start and at the end.
 #
-# Two million entries are too many for a slider, so this cell puts those of like logits together:
+# For the sliders, this cell puts entries of like logits together:
 
 # %%
 entries = learn.bin_by_logit(
