@@ -7,7 +7,7 @@ import sys
 from itertools import product
 from pathlib import Path
 
-from retinanet_lite.learn.focal_study import RESULTS
+from retinanet_lite.learn.study_figures import RESULTS
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 

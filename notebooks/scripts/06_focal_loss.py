@@ -203,9 +203,9 @@ print("together about", 5 * round(sum(count for _, count in most) / 5), "of the 
 #
 # ### Does it matter?
 #
-# Those were shares. What counts is what a detector finds in the end. As published in the paper (tables 1a and 1b: COCO's 80 classes, ResNet-50), AP is 30.2 with the cross entropy, both kinds of entries weighing alike, 31.1 with its best α, 0.75, and 34.0 with γ = 2 and α = 0.25.
+# Those were shares. What counts is what a detector finds in the end. As published in the paper (tables 1a and 1b: COCO's 80 classes, ResNet-50), AP is 30.2 (average precision, a measure of detections; more is better, and notebook 10 takes it apart) with the cross entropy, both kinds of entries weighing alike, 31.1 with its best α, 0.75, and 34.0 with γ = 2 and α = 0.25.
 #
-# Is it so in small trainings, too? For this page the network of notebook 08 was trained with each of the three, with three seeds, in five settings. The usual one: three kinds of shapes, up to four objects in a scene of 128×128 pixels, a prior of 0.01, 600 steps of four scenes. The others change one thing. Before you read on: in which of them would you expect γ to matter most?
+# (The paper counts it from 0 to 100, this page from 0 to 1.) Is it so in small trainings, too? For this page the network of notebook 08 was trained with each of the three, with three seeds, in five settings. The usual one: three kinds of shapes, up to four objects in a scene of 128×128 pixels, a prior of 0.01, 600 steps of four scenes. The others change one thing. Before you read on: in which of them would you expect γ to matter most?
 
 # %%
 learn.show_focal_study("Where does γ matter?")
@@ -399,6 +399,6 @@ learn.check_focal(focal_of)
 # 2. The prior and (1 − p_t)^γ quiet two million easy entries, so that 350 anchors are heard.
 # 3. The loss works on logits, and clamps nothing.
 #
-# In the paper: RetinaNet §3 (focal loss), §4.1 (prior, normaliser); table 1b, as published: an average precision (AP, a measure of detections from 0 to 100, more is better) of 31.1 for γ = 0 with its best α, and 34.0 for γ = 2 with α = 0.25.
+# In the paper: RetinaNet §3 (focal loss), §4.1 (prior, normaliser); tables 1a and 1b.
 #
 # Next: [07 · RetinaNet](07_retinanet.ipynb), where all of it comes together.

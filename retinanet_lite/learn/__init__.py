@@ -6,7 +6,7 @@ The notebooks have all of it under one name, `learn.show_map()`. The detector im
 from importlib import import_module
 from typing import Any
 
-MODULES = ("diagrams", "figures", "detection_figures", "training_figures", "focal_study")
+MODULES = ("diagrams", "figures", "detection_figures", "training_figures", "study_figures")
 MODULES += ("explorers", "exercises")
 
 
