@@ -3,7 +3,7 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/14_what_others_do.ipynb)
 #
-# **In this notebook you meet every decision that others have made otherwise, see what each changes, and make of our detector torchvision's, number for number.**
+# **In this notebook you meet decisions that others have made otherwise, see what they change, and make of our detector torchvision's, number for number.**
 #
 # About 40 seconds on a CPU with 4 GB of memory free, and 50 minutes to read. You need notebooks [01](01_backbone.ipynb) to [07](07_retinanet.ipynb), and you get more out of it once you have trained something ([08](08_training.ipynb)).
 
@@ -47,7 +47,7 @@ boxes, labels = scene.boxes, scene.labels
 STAR = 95592  # the row of the star's best anchor
 model = retinanet_lite.retinanet_resnet50(num_classes=20)
 backbone, fpn = model.backbone, model.fpn
-anchors, transform = model.anchors(images), model.regress_boxes
+anchors = model.anchors(images)
 with torch.no_grad():
     C3, C4, C5 = backbone(images)
     levels = fpn([C3, C4, C5])
@@ -59,7 +59,7 @@ print("anchors", shape(anchors), "objects", shape(boxes))
 #
 # ### P6 from P5
 #
-# torchvision's v1 makes P6 from P5, with `p6_from="P5"`. The paper and all the others make it from C5, as we do. Here are both, with the same weights where the shapes allow it:
+# torchvision's v1 makes P6 from P5, with `p6_from="P5"`. The paper, the original, detectron2 and v2 make it from C5, as we do (as published). Here are both, with the same weights where the shapes allow it:
 
 # %%
 from_P5 = retinanet_lite.PyramidFeatures(512, 1024, 2048, p6_from="P5")
@@ -92,7 +92,7 @@ learn.show_features(scenes[0].image, views, "Which cells of C5 can change one ce
 #
 # ### Stretching by 2
 #
-# The original and detectron2 stretch by a factor of 2. They first **pad** the image, at its right and lower border, to multiples of 32. (torchvision pads too, though it stretches as we do.) Take 417×333 pixels of our picture:
+# On the way down, the pyramid stretches each grid to the size of the next finer one (notebook 02). The original and detectron2 stretch by a factor of 2. They first **pad** the image, at its right and lower border, to multiples of 32. (torchvision pads too, though it stretches as we do.) Take 417×333 pixels of our picture:
 
 # %%
 import torch.nn.functional as F
@@ -103,7 +103,7 @@ with torch.no_grad():
     doubled = F.interpolate(fpn.lateral5(padded5), scale_factor=2, mode="nearest")
     fitted = F.interpolate(fpn.lateral5(padded5), size=padded4.shape[-2:], mode="nearest")
 print("padded to", shape(padded)[-2:], "C4", shape(padded4)[-2:], "doubled", shape(doubled)[-2:])
-print("doubled equals fitted:", torch.equal(doubled, fitted))
+print(f"doubled and fitted differ by at most {(doubled - fitted).abs().max():.4f}")
 for height, width in [(417, 333), (448, 352)]:
     cells = [-(-height // stride) * -(-width // stride) for stride in (8, 16, 32, 64, 128)]
     print(f"P3 to P7 of {height}×{width}: {sum(cells):,} cells")
@@ -125,10 +125,10 @@ with torch.no_grad():
     # eps, a tiny number, keeps it from dividing by 0
     by_hand = (group - group.mean()) / (group.var(correction=0) + norm.eps).sqrt()
     print(shape(x), "a group:", shape(group))
-    print("equal:", torch.allclose(by_hand, norm(x)[0, 8:16], atol=1e-4))
+    print(f"differ by at most {(by_hand - norm(x)[0, 8:16]).abs().max():.4f}")
 
 # %% [markdown]
-# Why not batch norm? It would measure over the batch, and a detector's batch has few images, ours two. It would also keep one mean and one deviation for five levels that differ. Group norm needs neither: each image and each level is measured by itself, in training and afterwards.
+# Batch norm would measure over the images of a batch, here two, and keep one mean and one deviation for all five levels. Group norm measures each image and each level by itself, in training and afterwards.
 #
 # What changes in the head? A norm brings a shift of its own, so the convolution in front of it needs no bias.
 
@@ -181,7 +181,7 @@ learn.show_features(scenes[0].image, maps, title, limits=(0, 1))
 #
 # ## Anchors
 #
-# You have seen in notebook 04 what leaving out the 0.5 does. The argument is `offset=0.0`; torchvision and detectron2 have it so. (detectron2 also lists the nine by size first: the three ratios of the first size, then those of the next.) torchvision goes two steps further:
+# Our anchors stand in the middle of their cell, at row + 0.5 and column + 0.5. You have seen in notebook 04 what leaving out the 0.5 does. The argument is `offset=0.0`; torchvision and detectron2 have it so. (detectron2 also lists the nine by size first: the three ratios of the first size, then those of the next.) torchvision goes two steps further:
 #
 # - `rounded=True`: it cuts the sizes to whole pixels, such as 40.3 to 40, and rounds the corners.
 # - `floor_strides=True`: it does not put the cells of a level 2^l pixels apart, but divides the image's side by the number of cells, and rounds down.
@@ -201,13 +201,16 @@ for height, width in [(640, 832), (800, 1088)]:
     image = torch.zeros(1, 3, height, width)
     grids = [torch.zeros(1, 1, *size) for size in theirs.level_sizes(height, width)]
     made = generator(ImageList(image, [(height, width)]), grids)[0]
-    print(f"{height}×{width} equal to torchvision's: {torch.equal(theirs(image), made)}")
+    apart = (theirs(image) - made).abs().max()
+    print(f"{height}×{width}: differ from torchvision's by at most {apart:.2f} pixels")
 
 # %% [markdown]
 # Here are the nine of the star's cell on P5, ours and theirs. The cell is the black square, the + is the anchors' centre, blue is the star's box, and green is anchor 3.
 
 # %%
 star = scene.boxes[0]
+x, y = ((star[:2] + star[2:]) / 2).tolist()
+print(f"the star's middle: ({x:.0f}, {y:.0f})")
 _, axes = plt.subplots(1, 2, figsize=(9, 4.4), layout="constrained")
 cell = torch.tensor([[13, 8, 14, 9]]) * 32
 for ax, name, drawn in zip(axes, ["ours", "theirs"], [anchors, theirs(images)], strict=True):
@@ -223,7 +226,7 @@ for ax, name, drawn in zip(axes, ["ours", "theirs"], [anchors, theirs(images)], 
     print(f"{name:6} centre ({x:.0f}, {y:.0f}), IoU of anchor 3 with the star {fit:.3f}")
 
 # %% [markdown]
-# Half a cell up and to the left, and the star, whose middle is (420, 257), is better off by far. That is luck: it stands near a corner of this grid of P5, and others stand near the middle of a cell. We come to them in a moment.
+# Half a cell up and to the left, and the star is better off by far. That is luck: its middle lies near a corner of a cell of P5, and others lie near the middle of one. We come to them in a moment.
 #
 # ### Strides that fall short
 #
@@ -239,7 +242,7 @@ moved = box_iou(regular[-6][None], theirs(image)[-6][None]).item()  # anchor 3 o
 print(f"P7's last square of 512 pixels, as it stands and with 2^l: IoU {moved:.2f}")
 
 # %% [markdown]
-# On P7 the rows stand 114 pixels apart, where the cells are 128 pixels high. Each row falls 14 pixels further behind, and the last is 84 pixels off; the square anchor of 512 pixels there has an IoU of only 0.58 with the one that would stand there with 2^l. A shift that is the same everywhere can be learned. This one grows from row to row, and a head hardly knows in which row it is. (On P3 to P5 nothing is off, because 800 and 1088 divide by 32. torchvision fills every image up to such sides, and with `floor_strides` our detector does the same.)
+# On P7 the rows stand 114 pixels apart, where the cells are 128 pixels high. Each row falls 14 pixels further behind, and the last is 84 pixels off; the square anchor of 512 pixels there has an IoU of only 0.58 with the one that would stand there with 2^l. (On P3 to P5 nothing is off, because 800 and 1088 divide by 32. torchvision fills every image up to such sides, and with `floor_strides` our detector does the same.)
 #
 # Do such anchors fit worse? We take the three differences one after the other, each on top of those before:
 
@@ -263,7 +266,7 @@ learn.show_table(
 #
 # ### Mixed up
 #
-# What does not work is to learn with the one and read with the other. Let a detector have learned with torchvision's anchors, perfectly: for each object, the anchor that fits it best knows the deltas that lead to its box. The package's `BBoxTransform` makes deltas of anchors and boxes (`encode`) and boxes of anchors and deltas (`decode`); notebook 05 did both by hand. We read them with torchvision's anchors, and with ours:
+# What does not work is to learn with one kind of anchors and read with the other. Let a detector have learned with torchvision's anchors, perfectly: for each object, the anchor that fits it best knows the deltas that lead to its box. The package's `BBoxTransform` makes deltas of anchors and boxes (`encode`) and boxes of anchors and deltas (`decode`); notebook 05 did both by hand. We read them with torchvision's anchors, and with ours:
 
 # %%
 transform = retinanet_lite.BBoxTransform()
@@ -282,13 +285,13 @@ learn.add_boxes(ax, scene.boxes, learn.OBJECT)
 learn.add_boxes(ax, read, learn.DETECTION | {"linestyle": "--"})
 
 # %% [markdown]
-# Every box is half a cell too far down and right, 4 pixels on P3 and 32 on P6. (The objects are blue, what was read is dashed.) The mean IoU of a perfect detector has dropped to 0.63, and nothing warns you: classes and scores do not depend on anchors. So tell the detector which anchors its weights were trained with: `RetinaNet(..., anchors=Anchors(offset=0.0, ...))`.
+# Every box is about half a cell too far down and right, 4 pixels on P3 and 32 on P6. (The objects are blue, what was read is dashed.) The mean IoU of a perfect detector has dropped to 0.63, and nothing warns you: classes and scores do not depend on anchors. So tell the detector which anchors its weights were trained with: `RetinaNet(..., anchors=Anchors(offset=0.0, ...))`.
 #
 # ## Matching and box loss
 #
 # ### Deltas divided by nothing
 #
-# torchvision and detectron2 leave out the divisions by 0.1 and 0.2. With us that is `BBoxTransform(std=(1, 1, 1, 1))`. Their targets are a tenth or a fifth of ours, and mean the same box. What does not work is to mix the two: to learn deltas by one rule, and read them by the other.
+# In notebook 05 the four targets of a box are divided by 0.1, 0.1, 0.2 and 0.2. torchvision and detectron2 leave that out. With us that is `BBoxTransform(std=(1, 1, 1, 1))`. Their targets are a tenth or a fifth of ours, and mean the same box. What does not work is to mix the two: to learn deltas by one rule, and read them by the other.
 
 # %%
 encoded = transform.encode(anchors[STAR], boxes[0])
@@ -304,11 +307,11 @@ title = "Where do our deltas lead, read as theirs?"
 learn.show_decoding(scene.image, anchors[STAR], ours_as_theirs, boxes[0], title)
 
 # %% [markdown]
-# Our deltas read as theirs throw the box far away. Theirs read as ours leave it nearly where its anchor is: a mistake that looks like a detector that has learned little.
+# Our deltas read as theirs throw the box far away. Theirs read as ours leave it near its anchor.
 #
 # ### Which best anchors are kept
 #
-# torchvision and detectron2 keep best anchors, too, but *all* that are equally good. With us that is `keep_best="low_quality"`: torchvision calls such matches low-quality matches.
+# In notebook 05 each object keeps its best anchor, even if their IoU is below 0.5. torchvision and detectron2 do so, too, but keep *all* anchors that are equally good. With us that is `keep_best="low_quality"`: torchvision calls such matches low-quality matches.
 
 # %%
 pill = names.index("pill")
@@ -386,15 +389,15 @@ for name, loss in box_losses.items():
 _, ax = plt.subplots(figsize=(6.8, 3.4), layout="constrained")
 for (name, curve), line in zip(curves.items(), learn.LINES, strict=False):
     ax.plot(pixels, curve, **line, label=name)
-    saved = (curve[192] - curve[182]).item()
-    print(f"{name}: at 192 pixels, 10 pixels closer save {saved:.2f}")
+    near, far = [(curve[at] - curve[at - 10]).item() for at in (64, 192)]
+    print(f"{name}: 10 pixels closer save {near:.2f} at 64 pixels, {far:.2f} at 192")
 ax.axvline(128, color="black", linewidth=0.8, label="apart from here on")
 ax.set(title="Which loss still falls when boxes apart come closer?", xlabel="pixels off")
 ax.set(ylabel="loss of the box", ylim=(0, 3))
 _ = ax.legend(fontsize=8)
 
 # %% [markdown]
-# All but 1 − IoU. While the boxes overlap, `giou` lies on 1 − IoU, since two boxes of one size, side by side, leave nothing of C uncovered. Beyond, it goes on, but the farther off the box is, the less it pulls; and as GIoU is never below −1, it never costs more than 2. The other two are as good as straight lines, and pull as hard far off as near by: they look at each of the four numbers alone, and at no overlap.
+# All but 1 − IoU. While the boxes overlap, `giou` lies on 1 − IoU, since two boxes of one size, side by side, leave nothing of C uncovered. Beyond, it goes on, but the farther off the box is, the less it pulls; and as GIoU is never below −1, it never costs more than 2. The other two pull as hard at 192 pixels as at 64: they look at each of the four numbers alone, and at no overlap.
 #
 # The units differ, so the box loss also weighs otherwise beside the classification loss. For our scene, with the head's first deltas, 0:
 
@@ -432,7 +435,7 @@ for name, hidden in [("ours", ours_hidden), ("theirs", theirs_hidden)]:
 print("bias of their output:", round(their_head.cls_logits.bias[0].item(), 3))
 
 # %% [markdown]
-# Through ours they keep their size, through theirs they fade to about a hundredth. The bias of the output is the same: training starts from a probability of 0.01 there, too. In our model that is the argument `prior`. The other weights have no argument; whoever loads trained ones overwrites them.
+# Through ours they keep their size, through theirs they fade to about a hundredth. The bias of the output is ours, −log 99: training starts from a probability of 0.01 there, too. In our model that is the argument `prior`. The other weights have no argument; whoever loads trained ones overwrites them.
 #
 # ## Batch norm
 #
@@ -505,9 +508,13 @@ with torch.no_grad():
     grids = list(theirs.backbone(few).values())
     said = theirs.head(grids)
 their_boxes = theirs.anchor_generator(ImageList(few, [(160, 224)] * 2), grids)[0]
-print("anchors equal:", shape(boxes), torch.equal(boxes, their_boxes))
-print("logits equal: ", shape(logits), torch.allclose(logits, said["cls_logits"], atol=1e-5))
-print("deltas equal: ", shape(deltas), torch.allclose(deltas, said["bbox_regression"], atol=1e-5))
+pairs = {
+    "anchors": (boxes, their_boxes),
+    "logits": (logits, said["cls_logits"]),
+    "deltas": (deltas, said["bbox_regression"]),
+}
+for name, (a, b) in pairs.items():
+    print(f"{name:8}", shape(a), f"differ by at most {(a - b).abs().max():.4f}")
 
 # %% [markdown]
 # And what both detect, and how wrong they are. (torchvision's model is one of those that give losses only in `train()` mode. Its batch norms are in its backbone, and must not measure again.)
@@ -516,17 +523,18 @@ print("deltas equal: ", shape(deltas), torch.allclose(deltas, said["bbox_regress
 with torch.no_grad():
     for a, b in zip(model(few), theirs(pictures), strict=True):
         print("detections:", len(a["labels"]), "and", len(b["labels"]), end="; ")
-        print("labels equal, in order:", torch.equal(a["labels"], b["labels"]), end="; ")
-        print("boxes equal:", torch.allclose(a["boxes"], b["boxes"], atol=1e-3))
+        print("other labels:", (a["labels"] != b["labels"]).sum().item(), end="; ")
+        print(f"boxes differ by at most {(a['boxes'] - b['boxes']).abs().max():.2f} pixels")
     theirs.train().backbone.eval()
     ours, others = model(few, few_annotations), theirs(pictures, objects)
 for name, other in [("classification", "classification"), ("regression", "bbox_regression")]:
-    print(f"{name} loss equal:", torch.allclose(ours[name], others[other]))
+    print(f"{name} loss differs by {(ours[name] - others[other]).abs():.4f}")
 back = retinanet_lite.to_torchvision(model)
-print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict().items()))
+apart = max((back[key] - v).abs().max().item() for key, v in theirs.state_dict().items())
+print(f"and back: parameters differ by at most {apart:.4f}")
 
 # %% [markdown]
-# Both give as many detections as they may, 300 an image, and the boxes are equal to within a thousandth of a pixel. So you know torchvision's RetinaNet as well: it is the model that you built, with the arguments above. And whoever does not use them pays nothing: `predict` in `retinanet_lite/model/retinanet.py` is still the few lines of your class, without an `if`. Each difference stands in the part that it belongs to.
+# Both give as many detections as they may, 300 an image, with the same labels and the same boxes. So you know torchvision's RetinaNet as well: it is the model that you built, with the arguments above. `predict` in `retinanet_lite/model/retinanet.py` is still the few lines of your class, without an `if`: each difference stands in the part that it belongs to.
 #
 # Three more things to know:
 #
@@ -536,9 +544,9 @@ print("and back:", all(torch.equal(back[key], v) for key, v in theirs.state_dict
 #
 # ## After the network
 #
-# What is done with the network differs, too.
+# What is done with the network differs, too. This is not run here; it is as published, in the paper and in their code.
 #
-# - The paper and detectron2 train with SGD (momentum 0.9, weight decay 0.0001), 16 images a step, learning rate 0.01, and start from a backbone that learned to tell the thousand classes of ImageNet (as published). `Recipe(optimizer="sgd", learning_rate=0.01, weight_decay=1e-4, batch_size=16)` comes near to that, with a cosine in place of drops.
+# - The paper and detectron2 train with SGD (momentum 0.9, weight decay 0.0001), 16 images a step, learning rate 0.01, and start from a backbone that learned to tell the thousand classes of ImageNet. `Recipe(optimizer="sgd", learning_rate=0.01, weight_decay=1e-4, batch_size=16)` comes near to that, with a cosine in place of drops.
 # - The paper changes nothing about the images but flipping them left to right. `transforms.augment()` also moves, zooms and recolours them.
 # - To detect, torchvision has the same stages and numbers as we have; detectron2 too, but keeps at most 100 detections.
 # - The original has no top k, no maximum and no clamp. It runs one NMS for a whole batch, so that images remove each other's boxes, and its detections come class by class, not best first. Its `ClipBoxes` changes the boxes that it is given, and clamps the left and top edge only at 0, the right and bottom edge only at the border.
