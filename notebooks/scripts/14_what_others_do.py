@@ -30,7 +30,7 @@ _ = torch.manual_seed(0)
 learn.show_map(here="detector")
 
 # %% [markdown]
-# Implementations of RetinaNet are not all alike. In the package each difference is an argument, so you can have it either way. You will meet three names: **the original**, which the walkthrough describes; **torchvision**, PyTorch's library for images, with an older RetinaNet, its **v1**, and a newer one, its **v2**; and **detectron2**, a library of detectors.
+# Implementations of RetinaNet are not all alike. Where the package has an argument for a difference, you can have it either way. You will meet three names: **the original**, which the walkthrough describes; **torchvision**, PyTorch's library for images, with an older RetinaNet, its **v1**, and a newer one, its **v2**; and **detectron2**, a library of detectors.
 #
 # First our detector, with random weights, on the two images of the notebooks before.
 
@@ -277,6 +277,8 @@ for name, made in [("theirs", theirs(images)), ("ours  ", anchors)]:
     fits = box_iou(read, scene.boxes).diagonal()
     under = (fits < 0.5).sum().item()
     print(f"read with {name}: mean IoU {fits.mean():.2f}, under 0.5: {under} of {len(fits)}")
+shifts = (read - scene.boxes)[:, 0]
+print(f"read with ours, {shifts.min():.0f} to {shifts.max():.0f} pixels too far right")
 right, down = (read - scene.boxes)[0, :2].tolist()
 print(f"the star, read with ours: {right:.0f} pixels too far right, {down:.0f} too far down")
 
@@ -549,13 +551,13 @@ print(f"and back: parameters differ by at most {apart:.4f}")
 # - The paper and detectron2 train with SGD (momentum 0.9, weight decay 0.0001), 16 images a step, learning rate 0.01, and start from a backbone that learned to tell the thousand classes of ImageNet. `Recipe(optimizer="sgd", learning_rate=0.01, weight_decay=1e-4, batch_size=16)` comes near to that, with a cosine in place of drops.
 # - The paper changes nothing about the images but flipping them left to right. `transforms.augment()` also moves, zooms and recolours them.
 # - To detect, torchvision has the same stages and numbers as we have; detectron2 too, but keeps at most 100 detections.
-# - The original has no top k, no maximum and no clamp. It runs one NMS for a whole batch, so that images remove each other's boxes, and its detections come class by class, not best first. Its `ClipBoxes` changes the boxes that it is given, and clamps the left and top edge only at 0, the right and bottom edge only at the border.
+# - The original has no top k, no maximum and no clamp. It runs one NMS for a whole batch, so that images remove each other's boxes (notebook 09 shows it), and its detections come class by class, not best first. Its `ClipBoxes` changes the boxes that it is given, and clamps the left and top edge only at 0, the right and bottom edge only at the border.
 #
 # How evaluations differ, notebook [10](10_evaluation.ipynb) tells beside its own.
 #
 # ## What to remember
 #
-# 1. Each difference is an argument of the part that it belongs to; all together they make our detector torchvision's.
+# 1. What torchvision does otherwise is an argument of the part that it belongs to; all together they make our detector torchvision's.
 # 2. Parameters mean something only with the anchors, the deltas and the eps that they were trained with. A mix gives no error, only worse boxes.
 # 3. `from_torchvision`, `from_pytorch_retinanet` and `to_torchvision` know the arguments.
 #
