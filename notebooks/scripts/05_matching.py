@@ -43,7 +43,7 @@ print("anchors", shape(anchors), "objects", shape(boxes))
 # %% [markdown]
 # ## How well do two boxes agree?
 #
-# The IoU of notebook 04, by hand now, for the star and its anchor. The shared part begins where the later of the two begins, and ends where the first of them ends:
+# The IoU of notebook 04, by hand now, for the star and its anchor. The shared part reaches from the larger of the two left edges to the smaller of the two right ones, and likewise from top to bottom:
 
 # %%
 (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = anchors[STAR].tolist(), boxes[0].tolist()
@@ -56,11 +56,13 @@ print("torchvision:", round(box_iou(anchors[STAR][None], boxes[:1]).item(), 4))
 # %% [markdown]
 # ## Matching: who learns what
 #
-# For each anchor, take the object that it overlaps most. Then there are three cases:
+# An anchor is only a box. When we say that it learns, we mean the heads: what they say in the anchor's row. For each anchor, take the object that it overlaps most. Then there are three cases, with the paper's thresholds:
 #
-# - IoU of at least 0.5: the anchor is **positive**. It learns this object.
-# - IoU under 0.4: it is **negative**. It learns that there is nothing.
-# - in between: it is **ignored**. It learns nothing.
+# - IoU of at least 0.5: the anchor is **positive**. It learns this object: its class, and its box.
+# - IoU under 0.4: it is **negative**. It learns that no class is there, and no box.
+# - in between: it is **ignored**. It learns nothing at all.
+#
+# `matches` has a number for each anchor: the row of its object, or −1 for negative, or −2 for ignored.
 
 # %%
 iou = box_iou(anchors, boxes)  # [99765, 13]
@@ -77,13 +79,15 @@ print("the star's anchor learns:", CLASSES[labels[matches[STAR]]])
 # So 349 of 99,765 anchors have an object to learn: one in 286. How many does each object get?
 
 # %%
+counts = [74880, 18720, 4680, 1170, 315]  # anchors of P3, P4, P5, P6 and P7
 for number, label in enumerate(labels.tolist()):
-    print(f"{CLASSES[label]:8}", (matches == number).sum().item())
+    of_levels = [(level == number).sum().item() for level in matches.split(counts)]
+    print(f"{CLASSES[label]:8}", f"{sum(of_levels):2}, on P3 to P7:", of_levels)
 
 # %% [markdown]
 # ### The pill
 #
-# The pill gets none. It stands in the data, and no anchor is told of it. The cure: every object keeps its **best anchor**, whatever their IoU. (Should two objects have the same one, it goes to the one that it overlaps more, and the other may have none.) The package does this by default (`keep_best=True`); with `keep_best=False` it follows the paper and the original (the public `pytorch-retinanet`) to the letter.
+# The pill gets none. It stands in the data, and no anchor is told of it. The cure: every object gets its **best anchor**, whatever their IoU. If several are equally good, it gets the first of them in the list. (If two objects have the same best anchor, it learns the one that it overlaps more.) The package does this by default, `keep_best=True`; with `keep_best=False` it follows the paper.
 
 # %%
 pill = labels.tolist().index(CLASSES.index("pill"))
@@ -100,17 +104,16 @@ matches = retinanet_lite.match_anchors(anchors, boxes)
 print("positive:", (matches >= 0).sum().item())
 print("ignored: ", (matches == -2).sum().item())
 print("negative:", (matches == -1).sum().item())
-counts = [74880, 18720, 4680, 1170, 315]
 learn.show_matching(
     scene, anchors, matches, counts, "Which anchors learn an object, and which are ignored?"
 )
 
 # %% [markdown]
-# Each mark is the centre of an anchor, or of several. The pill's anchor was negative before, so 350 are positive now, 98,768 negative, and 647 ignored as before. P7, whose anchors are larger than any object here, has no positive one, and a few ignored.
+# Each mark is the centre of an anchor, or of several that stand on one another. The pill's anchor was negative before, so 350 are positive now, 98,768 negative, and 647 ignored as before. P7, whose anchors are larger than any object here, has no positive one, and a few ignored.
 #
 # ### Play with it
 #
-# Here is one object alone, the blue box; what the picture shows elsewhere does not count. Move its edges with the sliders, and see which anchors learn it, and on which level. The bars at the right are the four numbers that the best anchor has to learn; the next section says what they mean. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.
+# Here is one object alone, the blue box; what the picture shows elsewhere does not count. Move its edges with the sliders, and see which anchors learn it, and on which level. The four bars at the right are the next section's. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.
 
 # %% tags=["nbval-ignore-output"]
 learn.explore_matching(scene)
@@ -120,27 +123,37 @@ x1, y1, x2, y2 = boxes[pill].int().tolist()
 print(learn.show_matching_of(scene, x=(x1, x2), y=(y1, y2)))
 
 # %% [markdown]
-# Alone, too, the pill has its one anchor, kept because it is the best.
+# Alone, too, the pill has its one anchor.
 #
 # ## What the box learns
 #
-# A positive anchor has to become its object's box. Four numbers say how. With the anchor's centre (xa, ya), width wa and height ha, and the object's x, y, w, h:
+# A positive anchor has to become its object's box. Four numbers, its **targets**, say how. With the anchor's centre (xa, ya), width wa and height ha, and the object's x, y, w, h:
 #
-# - tx = (x − xa) / wa / 0.1 and ty = (y − ya) / ha / 0.1: the shift, in tenths of the anchor's width and height;
-# - tw = log(w / wa) / 0.2 and th = log(h / ha) / 0.2: the logarithm of the stretch, in fifths. It makes twice as wide and half as wide equally far from 0.
+# - tx = (x − xa) / wa / 0.1 and ty = (y − ya) / ha / 0.1: how far the centre moves, as a part of the anchor's width and height, divided by 0.1;
+# - tw = log(w / wa) / 0.2 and th = log(h / ha) / 0.2: how many times as wide and as high it gets, as a natural logarithm, divided by 0.2.
 #
-# The divisions by 0.1 and 0.2 make all four about as large as 1. (The mean sizes over the positive anchors of our scene are printed below.)
+# What the regression head says are the **deltas**: four numbers of the same meaning, which have to become the targets. For the star:
 
 # %%
 x, y, w, h = (bx1 + bx2) / 2, (by1 + by2) / 2, bx2 - bx1, by2 - by1
 xa, ya, wa, ha = (ax1 + ax2) / 2, (ay1 + ay2) / 2, ax2 - ax1, ay2 - ay1
 target = [(x - xa) / wa / 0.1, (y - ya) / ha / 0.1, math.log(w / wa) / 0.2, math.log(h / ha) / 0.2]
 print("the star's targets:", [round(t, 3) for t in target])
+print(
+    f"in pixels: {x - xa:.0f} across, {y - ya:.0f} down; {w / wa:.2f} as wide, {h / ha:.2f} as high"
+)
 title = "How must the star's anchor (dashed) move?"
 learn.show_delta(scene.image, anchors[STAR], boxes[0], title)
 
 # %% [markdown]
-# Read them: a little to the left (tx < 0), more upwards (ty < 0), the width is right already (tw = 0), a little less tall (th < 0). The package calls this `encode`. Its inverse, `decode`, gives the box back:
+# Read them: 12 pixels to the left (tx < 0), 15 upwards (ty < 0), the width is right already (tw = 0), a little less high (th < 0). The logarithm makes twice as wide and half as wide equally far from 0:
+
+# %%
+for factor in (0.5, 1.0, 2.0):
+    print(f"{factor} times as wide: tw = {math.log(factor) / 0.2:.2f}")
+
+# %% [markdown]
+# The package calls the way to the targets `encode`. The way back, from an anchor and four numbers to a box, is `decode`: x = xa + 0.1 · tx · wa, and w = wa · exp(0.2 · tw), likewise for y and h.
 
 # %%
 transform = retinanet_lite.BBoxTransform()
@@ -149,16 +162,22 @@ gap = (encoded - torch.tensor(target)).abs().max()
 print(f"encode and our formulas differ by at most {gap:.4f}")
 decoded = transform.decode(anchors[STAR], encoded)
 print("back again:  ", decoded.round().int().tolist(), "=", boxes[0].int().tolist())
-positive = matches >= 0
-wanted = transform.encode(
-    anchors[positive], boxes[matches[positive]]
-)  # one row per positive anchor
-print("mean sizes:  ", [round(size, 1) for size in wanted.abs().mean(dim=0).tolist()])
-pill_targets = transform.encode(anchors[matches == pill][0], boxes[pill])
-print("the pill's:  ", [round(t, 1) for t in pill_targets.tolist()])
 
 # %% [markdown]
-# The pill's anchor has a long way to go. Five anchors fit the pill equally well, and the first of them keeps it, at the pill's left end. So tx is large; tw and th are, since the anchor is shorter than the pill and less flat. All three are more than twice the mean.
+# What do 0.1 and 0.2 do? Here are the mean sizes of the four over all positive anchors, with the divisions and without. And how large are the pill's?
+
+# %%
+positive = matches >= 0
+wanted = transform.encode(anchors[positive], boxes[matches[positive]])  # [350, 4]
+sizes = wanted.abs().mean(dim=0)
+print("mean sizes:        ", [round(size, 1) for size in sizes.tolist()])
+undivided = sizes * torch.tensor([0.1, 0.1, 0.2, 0.2])
+print("without a division:", [round(size, 2) for size in undivided.tolist()])
+pill_targets = transform.encode(anchors[matches == pill][0], boxes[pill])
+print("the pill's:        ", [round(t, 1) for t in pill_targets.tolist()])
+
+# %% [markdown]
+# The divisions bring all four near 1. The pill's anchor has a long way to go: it is the first of the five that lie within the pill's length, at its left end, so tx is large; it is less wide than the pill and less flat, so tw and th are. All three are more than twice the mean.
 #
 # ### Play with it
 #
@@ -171,17 +190,28 @@ learn.explore_deltas(scene, anchors[STAR])
 print(learn.show_deltas(scene, anchors[STAR], *(round(t, 1) for t in target)))
 
 # %% [markdown]
+# (These are the targets rounded to a tenth, so the box is not quite the star's.)
+#
 # ### The box loss
 #
-# The loss of a box is **smooth L1** of the difference d between what the head says and the target: d² / (2β) where |d| < β, and |d| − β/2 beyond. β = 1/9 is the original's. Far off, the gradient is the same however far: each number pulls with full force. Close by, the pull fades. The box loss is the mean over the four numbers of all positive anchors.
+# The loss of a box is **smooth L1** of the difference d between a delta and its target: d² / (2β) where |d| < β, and |d| − β/2 beyond. β, where the parabola turns into a line, is 1/9, as in the original. Here are its cost and its gradient:
 
 # %%
-d = torch.tensor([-1.0, -0.05, 0.0, 0.05, 1.0])
+d = torch.tensor([-2.0, -1.0, -0.05, 0.0, 0.05, 1.0, 2.0], requires_grad=True)
 beta = 1 / 9
 by_hand = torch.where(d.abs() < beta, d**2 / (2 * beta), d.abs() - beta / 2)
-print([round(value, 4) for value in by_hand.tolist()])
+by_hand.sum().backward()
+print("d:       ", [round(value, 2) for value in d.tolist()])
+print("cost:    ", [round(value, 3) for value in by_hand.tolist()])
+print("gradient:", [round(value, 2) for value in d.grad.tolist()])
 gap = (by_hand - F.smooth_l1_loss(d, 0 * d, reduction="none", beta=beta)).abs().max()
 print(f"differs from PyTorch's by at most {gap:.4f}")
+
+# %% [markdown]
+# Far off the gradient is 1, however far; near 0 it fades. The box loss of an image is the mean over the four numbers of all its positive anchors, and 0 if it has none. For our scene, if all deltas are 0, as a new head says them:
+
+# %%
+print("box loss:", round(F.smooth_l1_loss(0 * wanted, wanted, beta=beta).item(), 2))
 
 # %% [markdown]
 # ## Exercise 1 (10 min)
@@ -241,12 +271,12 @@ learn.check_targets(targets_of)
 #
 # ## What to remember
 #
-# 1. IoU of at least 0.5: positive; under 0.4: negative; between: ignored; and an object keeps its best anchor, unless another object takes it.
-# 2. A positive anchor learns the shift and the stretch that make it its object's box: tx, ty in tenths of its sides, tw, th as logarithms in fifths.
+# 1. IoU of at least 0.5: positive; under 0.4: negative; between: ignored; and every object gets its best anchor.
+# 2. A positive anchor learns to become its object's box: tx, ty are the shift as a part of its sides over 0.1, tw, th the logarithm of the stretch over 0.2.
 # 3. The box loss is smooth L1, the mean over the four numbers of all positive anchors.
 #
-# Others divide the four numbers by nothing, keep several best anchors, or compare boxes in place of deltas: [what others do](14_what_others_do.ipynb#matching-and-box-loss).
+# Others do some of this otherwise: [what others do](14_what_others_do.ipynb#matching-and-box-loss).
 #
 # In the paper: RetinaNet §4, "Anchors" (0.5 and 0.4) and "Box Regression Subnet". The four numbers are from Girshick, Donahue, Darrell and Malik, *Rich feature hierarchies*, 2014 (arXiv 1311.2524), appendix C.
 #
-# Next: [06 · The focal loss](06_focal_loss.ipynb), why 350 anchors are heard among 99,765.
+# Next: [06 · The focal loss](06_focal_loss.ipynb), why the loss does not drown in 98,768 negative anchors.

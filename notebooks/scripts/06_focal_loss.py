@@ -214,7 +214,7 @@ for setting, losses in learn.focal_study().items():
     print(f"{setting:27}", "   ".join(means))
 
 # %% [markdown]
-# Each mark is one training. In the usual setting γ changes no more than the seed does. So it is without the prior: nothing diverges here, and the three lie within 0.03. (The paper reports that its trainings diverged without it.) With one small object in a larger scene, so with far more background for each object, the focal loss is ahead in every seed, by about 0.03. With twenty classes it is *behind*, by about a tenth after 600 steps; with three times the steps, most of that is gone. So at this size it is no magic: it pays where background abounds, and it may cost steps. The trainings are those of `benchmarks/focal_study.py`; they took an hour.
+# Each mark is one training. In the usual setting γ changes no more than the seed does. So it is without the prior: nothing diverges here, and the three lie within 0.03. (The paper reports that its trainings diverged without it.) With one small object in a larger scene, so with far more background for each object, the focal loss is ahead in every seed, by about 0.03. With twenty classes it is *behind*, by about a tenth after 600 steps; with three times the steps, most of that is gone. So at this size it is no magic: it pays where background abounds, and it may cost steps. The trainings are those of `benchmarks/focal_study.py`; they took about a hundred minutes of one core.
 #
 # ## On logits
 #
