@@ -49,7 +49,7 @@ def built_in_notebooks() -> nn.Module:
     )  # of P5, as notebook 04 makes them on the way
     make_anchors = definitions("04", "make_anchors", nine=nine.double())["make_anchors"]
     loss = definitions(
-        "05",
+        "06",
         "focal_loss",
         "FocalLoss",
         retinanet_lite=retinanet_lite,
@@ -63,7 +63,7 @@ def built_in_notebooks() -> nn.Module:
             """Batch norm learns in this test."""
 
     whole = definitions(
-        "06",
+        "07",
         "initialise",
         "RetinaNet",
         ResNet=ResNet,
@@ -91,7 +91,7 @@ def test_steps_of_training_give_the_weights_of_the_notebooks_own_classes_and_loo
 
     recipe = Recipe(steps=3, batch_size=2)
     data = training_scenes((64, 96), length=6)
-    loop = definitions("07", "learning_rate", "my_fit", Stream=Stream, to_batch=to_batch)
+    loop = definitions("08", "learning_rate", "my_fit", Stream=Stream, to_batch=to_batch)
     loop["my_fit"](theirs, data, recipe)
     detector = Detector(in_float64(model), THREE, plain=True)
     fit(detector, data, recipe=recipe, progress=False)
