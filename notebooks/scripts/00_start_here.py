@@ -152,13 +152,13 @@ print(f"{box_iou(all_anchors, by_hand[1:2]).max():.2f}")
 #
 # ## How detectors came to this
 #
-# Why cells, and boxes that they start from? The numbers here are as published, each in its own paper and on its own computers; the benchmarks are PASCAL VOC and COCO, and mAP or AP, from 0 to 100, is what notebook 10 measures.
+# Why cells, and boxes that they start from? The numbers here are as published in the paper that is named beside them, each with its own computers; the benchmarks are PASCAL VOC and COCO. Their mAP or AP, from 0 to 100, is what notebook 10 measures from 0 to 1; VOC asks for boxes with an IoU of 0.5, COCO for better ones as well.
 #
-# - **A window that slides.** A classifier says what a small picture shows. To detect, look at every place and every size with it. That works for one class and a quick classifier, such as faces (Viola and Jones, 2001). With a large network, the many windows take too long.
+# - **A window that slides.** A classifier says what a small picture shows. To detect, look at every place and every size with it. That works for one class and a quick classifier, such as faces (Viola and Jones, 2001). A large network would have to run once for each of very many windows.
 # - **Two stages.** So look only where something may be. R-CNN (Girshick et al., 2014, arXiv 1311.2524) takes about 2,000 regions that some other method proposes, and runs a network on each: 53.3 on VOC 2012. Faster R-CNN (Ren et al., 2015, arXiv 1506.01497) computes the features once for the whole picture, and lets a small network propose the regions, starting from anchors: 73.2 on VOC 2007, at 5 pictures a second.
-# - **One stage.** YOLO (Redmon et al., 2016, arXiv 1506.02640) leaves the proposals out: each cell of one grid says at once what is there, and where. 63.4 on VOC 2007, at 45 pictures a second. SSD (Liu et al., 2016, arXiv 1512.02325) does so on several grids, for objects of several sizes: 74.3, at 59. On COCO, with more and smaller objects, they stay behind all the same: 21.6 for YOLOv2 and 31.2 for SSD513, where Faster R-CNN with a feature pyramid has 36.2.
-# - **The imbalance.** Why? A second stage sees some thousand candidates that a first one has found promising. One stage sees all of them, a hundred thousand, and nearly every one shows background. RetinaNet (Lin et al., 2017, arXiv 1708.02002) is as plain as a detector can be, and has a loss that does not drown in background: 39.1 (table 2 of that paper, as the three numbers before it).
-# - **Afterwards.** FCOS (Tian et al., 2019, arXiv 1904.01355) does without anchors. ATSS (Zhang et al., 2020, arXiv 1912.02424) finds that what mattered there was which places learn which object. DETR (Carion et al., 2020, arXiv 2005.12872) lets a network say a set of boxes at once, and needs neither anchors nor a removal of duplicates. All of them say what is there for many places of one grid or several, and all have to decide which of these learns which object. You will see both here, at its plainest.
+# - **One stage.** YOLO (Redmon et al., 2016, arXiv 1506.02640) leaves the proposals out: each cell of one grid says at once what is there, and where. 63.4 on VOC 2007, at 45 pictures a second. SSD (Liu et al., 2016, arXiv 1512.02325) does so on several grids, for objects of several sizes: 74.3, at 59. On COCO they stay behind all the same: 21.6 for YOLOv2 and 31.2 for SSD513, where Faster R-CNN with a feature pyramid has 36.2.
+# - **The imbalance.** Why? The authors of RetinaNet (Lin et al., 2017, arXiv 1708.02002, §1) answer: a second stage sees one or two thousand candidates that a first one has found promising. One stage sees all places, up to a hundred thousand, and nearly every one shows background. RetinaNet is a plain one-stage detector with a loss that turns easy background down: 39.1, with a ResNet-101 (table 2 of that paper, as the three numbers before; backbones and sizes of the four differ).
+# - **Afterwards.** FCOS (Tian et al., 2019, arXiv 1904.01355) does without anchors. ATSS (Zhang et al., 2020, arXiv 1912.02424) finds that what mattered there was which places learn which object. DETR (Carion et al., 2020, arXiv 2005.12872) lets a network say a set of boxes at once, and needs neither anchors nor a removal of duplicates. All of these give many more answers than there are objects, and have to decide which answer learns which object. You will see both here, at their plainest.
 #
 # ## A detector that has learned nothing
 #
@@ -181,7 +181,7 @@ model = RetinaNet(
     num_classes=20,
     block=BasicBlock,  # the parts of the backbone, see notebook 01
     layers=[1, 1, 1, 1],  # one of them in each stage: as few as there can be
-    feature_size=64,  # channels inside; the model of the later notebooks has 256
+    feature_size=64,  # channels inside; the model of the walkthrough has 256
 )
 model.eval()
 print("detections:", len(model(images)[0]["boxes"]))
@@ -189,7 +189,7 @@ print("detections:", len(model(images)[0]["boxes"]))
 # %% [markdown]
 # None. It is not that it sees no candidates: it looks at 24,993 boxes, and asks of each whether it holds one of the 20 classes. But a fresh network is made so that it says the same of all of them, a probability of 0.01 (notebook 06 says why), and only scores above 0.05 are reported.
 #
-# `predict` returns what it says of each candidate: `logits`, a number for each class, and `deltas`, four numbers for the box. Notebook 03 makes them.
+# `predict` returns what it says of each candidate: `logits`, a number for each class, and `deltas`, four numbers for the box; and the `anchors`, the boxes that it starts from. Notebooks 03 and 04 make them.
 
 # %%
 logits, deltas, anchors = model.predict(images)
@@ -247,7 +247,7 @@ print("objects found in another picture: under a third:", (hits.sum() < len(hits
 #
 # ## What happened in between
 #
-# Between the picture and the boxes there are grids of numbers, each coarser than the one before. One place of such a grid is a **cell**. The next notebooks take the parts one at a time:
+# Between the picture and the boxes there are grids of numbers, some finer, some coarser. One place of such a grid is a **cell**. The next notebooks take the parts one at a time:
 #
 # | notebook | part | what it does |
 # |---|---|---|
@@ -263,7 +263,7 @@ print("objects found in another picture: under a third:", (hits.sum() < len(hits
 #
 # There is also a page to read along, [the walkthrough](../docs/walkthrough.md). It goes through the whole model line by line, with the shape of every tensor. Its structure is that of a well-known public implementation, `pytorch-retinanet`, which we call **the original**. The notebooks build what the walkthrough describes, and check their shapes against it.
 #
-# Here is the whole, in numbers. It is the detector of these notebooks, RetinaNet over a ResNet-50, for a batch of two images of 640×832 pixels. You need not understand a row of it yet. After notebook 07 you will know why each number is what it is.
+# Here is the whole, in numbers. It is the detector of the walkthrough, RetinaNet over a ResNet-50, for a batch of two images of 640×832 pixels. You need not understand a row of it yet. After notebook 07 you will know why each number is what it is.
 
 # %%
 table = trace(retinanet_resnet50(num_classes=20), height=640, width=832, batch_size=2)

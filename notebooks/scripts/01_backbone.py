@@ -43,7 +43,7 @@ print("[B, 3, H, W] =", shape(images))
 print(f"numbers above 1: {(images > 1).float().mean():.0%}")
 
 # %% [markdown]
-# `to_batch` has also **normalised** the images: it subtracted from each colour its mean over ImageNet, a large collection of photographs, and divided by its standard deviation. The numbers of all those photographs have mean 0 and deviation 1 then. (The background of our pictures is pale, so most of our numbers lie above 1.)
+# `to_batch` has also **normalised** the images: it subtracted from each colour its mean over ImageNet, a large collection of photographs, and divided by its standard deviation. The numbers of all those photographs have a mean of about 0 and a deviation of about 1 then. (The background of our pictures is pale, so most of our numbers lie above 1.)
 #
 # ## What a feature is
 #
@@ -122,7 +122,7 @@ print(f"without the shortcut, the largest number left: {change.abs().max():.4f}"
 print(f"with it, input and output differ by at most:   {(y - x).abs().max():.4f}")
 
 # %% [markdown]
-# So with the shortcut, a block that has learned nothing passes on what it gets. Does that matter? Take two networks without shortcuts, one with 4 convolutions after its first, and one with 40. The deep one could do all that the shallow one does, if its other layers only passed on what they get. Both learn which of the twenty shapes is in a picture of 16×16 pixels; and so does a third, deep with shortcuts.
+# So with the shortcut, a block whose weights are 0 passes on what it gets. Does that matter? Take two networks without shortcuts, one with 4 convolutions after its first, and one with 40. The deep one could do all that the shallow one does, if its other layers only passed on what they get. Both learn which of the twenty shapes is in a picture of 16×16 pixels; and so does a third, deep with shortcuts.
 
 
 # %%
@@ -186,7 +186,7 @@ print("the deep one fits worse than the shallow one:", deep > shallow)
 print("with shortcuts it fits better than without:  ", shortcuts < deep)
 
 # %% [markdown]
-# It is the *training* loss that is worse: in these 120 steps the deep network without shortcuts has learned less from the same pictures. He et al. found the same with real pictures and much longer training, and called it degradation. As published (table 2 of the paper, ImageNet, ten crops a picture): plain networks of 18 and 34 layers choose the wrong class in 27.94% and 28.54% of the pictures, those with shortcuts in 27.88% and 25.03%.
+# It is the *training* loss that is worse: in these 120 steps the deep network without shortcuts has learned less from the same pictures. With shortcuts it starts worst, as its weights are random and not 0, and ends best. (That is one run, with one seed.) He et al. found the same with real pictures and much longer training, and called it degradation. As published (table 2 of the paper, validation pictures of ImageNet, ten crops each; the training errors are its figure 4): plain networks of 18 and 34 layers choose the wrong class in 27.94% and 28.54% of the pictures, those with shortcuts in 27.88% and 25.03%.
 #
 # ### The class
 #
@@ -248,7 +248,7 @@ class Bottleneck(nn.Module):
 
 
 # %% [markdown]
-# ResNet-18 and -34 are made of `BasicBlock`, ResNet-50, -101 and -152 of `Bottleneck`. The number counts the convolutions on the longest way through, and a classifier at the end: 50 = 1 + 3 · (3 + 4 + 6 + 3) + 1. A detector has no use for the classifier.
+# ResNet-18 and -34 are made of `BasicBlock`, ResNet-50, -101 and -152 of `Bottleneck` (table 1 of the paper). The number counts the convolutions on the longest way through, and a classifier at the end: 50 = 1 + 3 · (3 + 4 + 6 + 3) + 1. A detector has no use for the classifier.
 #
 # ## A stage
 #
@@ -365,7 +365,7 @@ learn.show_features(
 )
 
 # %% [markdown]
-# Brightness is the mean absolute value over all channels of a cell. C3 draws the outlines, C4 begins to fill the objects, and on C5 nothing looks like a picture any more: the star is four cells wide. (The bright lines at the left and at the top are no objects: the image ends there.)
+# Brightness is the mean absolute value over all channels of a cell. C3 draws the outlines, C4 begins to fill the objects, and on C5 nothing looks like a picture any more: the star is four cells wide. (The bright lines at the left and at the top are no objects. A filter with stride 2 reaches the zeros of the padding there, and hardly at the right and at the bottom.)
 #
 # The mean hides what a single channel does. Let us ask which channels of C4 answer the star: those that are larger in its cells than elsewhere. We take the mean inside its box, and divide it by the mean over the whole map.
 
@@ -522,6 +522,6 @@ learn.check_friends_stem(friends_stem)
 # 2. A block adds to its input what should change. A bottleneck does so with fewer weights.
 # 3. A cell sees far more than the pixels that it stands for: 91, 267 and 427 pixels on C3, C4 and C5.
 #
-# In the paper: He, Zhang, Ren and Sun, *Deep Residual Learning for Image Recognition*, 2015 (arXiv 1512.03385), §3 and figure 5. The paper puts the stride of a bottleneck on its first 1×1 convolution; torchvision and we put it on the 3×3.
+# In the paper: He, Zhang, Ren and Sun, *Deep Residual Learning for Image Recognition*, 2015 (arXiv 1512.03385), §3 and figure 5. The authors' own models have the stride of a bottleneck on its first 1×1 convolution; torchvision and we put it on the 3×3.
 #
 # Next: [02 · The feature pyramid](02_feature_pyramid.ipynb), where C5's knowledge comes back down to C3.

@@ -3,7 +3,7 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/06_focal_loss.ipynb)
 #
-# **In this notebook you see why the 350 anchors that learn an object would go unheard among 98,768 that learn "nothing there", and which loss hears them.**
+# **In this notebook you see how 350 anchors that learn an object are outvoted by 98,768 that learn "nothing there", which loss hears them, and where that matters.**
 #
 # About 20 seconds on a CPU, and 35 minutes to read; it is the heart of RetinaNet. You need matching and box targets from notebook [05](05_matching.ipynb), and logits from notebook [03](03_heads.ipynb).
 
@@ -56,7 +56,7 @@ kept = matches != -2
 print("entries:", f"{targets[kept].numel():,}", "of them 1:", int(targets[kept].sum()))
 
 # %% [markdown]
-# ### Cross entropy drowns
+# ### Outvoted
 #
 # How wrong is an entry? Let p be the probability that the head gives the class, and **p_t** the probability that it gives to the *truth*: p where the target is 1, and 1 − p where it is 0. The usual loss is the **cross entropy**, −log(p_t): 0 for p_t = 1, and large when the truth was thought unlikely.
 #
@@ -181,7 +181,7 @@ learn.show_shares(
 )
 
 # %% [markdown]
-# A hundred of two million entries. They make about a fifth of the cross entropy, and nearly all of the focal loss. Hence its name: it focuses on what is still wrong. What is that here? We count the hundred by the class of the entry, and by the object that its anchor overlaps most.
+# A hundred of two million entries. The hundred largest of each make about a fifth of the cross entropy, and nearly all of the focal loss. Hence its name: it focuses on what is still wrong. What is that here? We count the hundred by the class of the entry, and by the object that its anchor overlaps most.
 
 # %%
 from collections import Counter
@@ -199,22 +199,22 @@ print("the four most frequent:", sorted(name for name, _ in most))
 print("together about", 5 * round(sum(count for _, count in most) / 5), "of the hundred")
 
 # %% [markdown]
-# These are the failures that notebook 00 showed: the ring, cut off by the border, was taken for a moon, and the gear was a flower as well.
+# The ring, cut off by the border, is taken for a moon, and the gear for a flower as well: notebook 00 showed both.
 #
 # ### Does it matter?
 #
 # Those were shares. What counts is what a detector finds in the end. As published in the paper (tables 1a and 1b: COCO's 80 classes, ResNet-50), AP is 30.2 (average precision, a measure of detections; more is better, and notebook 10 takes it apart) with the cross entropy, both kinds of entries weighing alike, 31.1 with its best α, 0.75, and 34.0 with γ = 2 and α = 0.25.
 #
-# (The paper counts it from 0 to 100, this page from 0 to 1.) Is it so in small trainings, too? For this page the network of notebook 08 was trained with each of the three, with three seeds, in five settings. The usual one: three kinds of shapes, up to four objects in a scene of 128×128 pixels, a prior of 0.01, 600 steps of four scenes. The others change one thing. Before you read on: in which of them would you expect γ to matter most?
+# (The paper counts it from 0 to 100, this page from 0 to 1.) Is it so in small trainings, too? For this page the network of notebook 08 was trained with each of the three, with three seeds, in five settings. The usual one: three kinds of shapes, up to four objects in a scene of 128×128 pixels, a prior of 0.01, 600 steps of four scenes. The others are what their names say: π = 0.5 in place of 0.01; twenty kinds of shapes; these with 1,800 steps; and one object of at most 40 pixels in a scene of 192×192. Before you read on: in which of them would you expect γ to matter most?
 
 # %%
 learn.show_focal_study("Where does γ matter?")
 for setting, losses in learn.focal_study().items():
-    means = [f"{loss}: {sum(values) / len(values):.2f}" for loss, values in losses.items()]
+    means = [f"{loss}: {sum(values) / len(values):.3f}" for loss, values in losses.items()]
     print(f"{setting:27}", "   ".join(means))
 
 # %% [markdown]
-# Each mark is one training. In the usual setting γ changes no more than the seed does. So it is without the prior: nothing diverges here, and the three lie within 0.03. (The paper reports that its trainings diverged without it.) With one small object in a larger scene, so with far more background for each object, the focal loss is ahead in every seed, by about 0.03. With twenty classes it is *behind*, by about a tenth after 600 steps; with three times the steps, most of that is gone. So at this size it is no magic: it pays where background abounds, and it may cost steps. The trainings are those of `benchmarks/focal_study.py`; they took about a hundred minutes of one core.
+# Each mark is one training. In the usual setting γ changes no more than the seed does. Without the prior nothing diverges here, and the focal loss is ahead by about 0.02. (The paper reports that its training with the cross entropy diverged without the prior, §5.1.) With one small object in a larger scene the focal loss is ahead by about 0.03. With twenty classes it is *behind*, by 0.09 after 600 steps, and by 0.02 after 1,800. So in these small trainings it is no magic: here it helps a little, there it costs steps. The trainings are those of `benchmarks/focal_study.py`; they took about a hundred minutes of one core.
 #
 # ## On logits
 #
@@ -365,7 +365,7 @@ print("the same with γ = 0:", learn.show_focal_loss(entries, gamma=0.0))
 print("γ = 0, before training:", learn.show_focal_loss(entries, gamma=0.0, training=0.0))
 
 # %% [markdown]
-# With γ = 2 the easy negatives make nearly nothing of the loss, though they are nearly all of the entries. With γ = 0 they make most of it, before training and after. The detector itself was trained with γ = 2 all the same; only the loss that measures it changes. (It is not quite the cross entropy of above: α = 0.25 still counts an entry without an object three times as much as one with an object. So before training the objects make 3% here, where they made 7.5%.)
+# (The shares are rounded.) With γ = 2 the easy negatives make nearly nothing of the loss, though they are nearly all of the entries. With γ = 0 they make most of it, before training and after. The detector itself was trained with γ = 2 all the same; only the loss that measures it changes. (It is not quite the cross entropy of above: α = 0.25 still counts an entry without an object three times as much as one with an object. So before training the objects make 3% here, where they made 7.5%.)
 #
 # ## Exercise (5 min)
 #
@@ -396,9 +396,9 @@ learn.check_focal(focal_of)
 # ## What to remember
 #
 # 1. There is no class for the background: a negative anchor has 20 targets of 0.
-# 2. The prior and (1 − p_t)^γ quiet two million easy entries, so that 350 anchors are heard.
+# 2. The prior and (1 − p_t)^γ quiet two million easy entries: in the first step, nearly all of the pull is that of 350 anchors. What it is worth depends on the data.
 # 3. The loss works on logits, and clamps nothing.
 #
-# In the paper: RetinaNet §3 (focal loss), §4.1 (prior, normaliser); tables 1a and 1b.
+# In the paper: RetinaNet §3 (focal loss), §3.3 and §4.1 (prior, normaliser), §5.1; tables 1a and 1b.
 #
 # Next: [07 · RetinaNet](07_retinanet.ipynb), where all of it comes together.

@@ -48,7 +48,9 @@ learn.show_items([training_data[i] for i in range(8)], THREE, "What does it lear
 
 # %%
 learned = set(training_data.names)
-print("scenes in both:", len(learned & set(test_data.names)))
+chooses = set(validation_scenes().names)
+tested = set(test_data.names)
+print("scenes in two of the three:", len(learned & tested | learned & chooses | chooses & tested))
 
 # %% [markdown]
 # ## First question: do the anchors fit?
@@ -152,9 +154,9 @@ print("AP50 on the hundred test pictures: under 0.3:", by_heart["AP50"] < 0.3)
 # %% [markdown]
 # That is what *by heart* means. Now for real.
 #
-# ## What the loop of the package has besides
+# ## What a loop has besides
 #
-# Three things.
+# Three things that the loop above lacks or does in passing.
 #
 # **The learning rate changes.** It rises slowly at first, which is called warm-up (you have seen in notebook 07 what a first step at the full rate can do to the losses), and then it falls, here along half a cosine; the paper lets it drop to a tenth twice (as published). With T steps, of which R rise, and the highest rate h, step t (from 0 on) has
 #
@@ -264,7 +266,7 @@ print("the log has", len(log), "records with", ", ".join(log[0]))
 # %% [markdown]
 # ### Quick parts
 #
-# The model is plain: matching, focal loss and all else run as you have written them, image by image. Some parts have a quick form, too, with the same parameters and the same results: the anchors, the loss with its matching, detection, and batch norm, which differs only where it is frozen. `quicken(model)` exchanges them in the model itself, and `unquicken` takes it back. A `Detector` quickens its model by itself unless you say `plain=True`. Twelve steps of each:
+# The model is plain: matching, focal loss and all else run as you have written them, image by image. Some parts have a quick form, too, with the same parameters and, but for rounding, the same results: the anchors, the loss with its matching, detection, and batch norm, which differs only where it is frozen. `quicken(model)` exchanges them in the model itself, and `unquicken` takes it back. A `Detector` quickens its model by itself unless you say `plain=True`. Twelve steps of each:
 
 # %% tags=["nbval-ignore-output"]
 import time
@@ -286,7 +288,7 @@ for name in ("classification", "regression"):
     print(f"{name:14}", [round(log[0][name], 2) for log in logs])
 
 # %% [markdown]
-# To two digits they are the same. The forms round differently, and each step builds on the one before, so by the twelfth step the third digit may differ. What the quick parts save on larger pictures is measured on the page [How fast it is](../docs/speed.md). What was exchanged? `print(model)` shows it; here are only the names:
+# To two digits they are the same. What the quick parts save on larger pictures is measured on the page [How fast it is](../docs/speed.md). What was exchanged? `print(model)` shows it; here are only the names:
 
 # %%
 quick = {type(part).__name__ for part in detector.model.modules()}
@@ -329,7 +331,7 @@ print("on validation pictures the loss is more than twice as high:", times > 2)
 print("AP50 on them: under 0.6:", short_log[-1]["AP50"] < 0.6)
 
 # %% [markdown]
-# The lines fall, and the marks do not go with them. Where they part, learning by heart begins.
+# After a jump the lines fall, and the marks do not go with them. That is learning by heart.
 #
 # ## How good is it?
 
@@ -508,9 +510,9 @@ learn.check_clip(clip)
 # ## What to remember
 #
 # 1. Ask twice before you train: do the anchors fit, and can it learn four pictures?
-# 2. The loop itself is five lines. Warm-up, a falling rate and a clipped gradient come on top.
+# 2. The loop itself is short: losses, gradients, a step. Warm-up, a falling rate and a clipped gradient come on top.
 # 3. Measure on pictures that were not trained on. On the others, knowing by heart looks the same.
 #
-# In the paper: RetinaNet §4.1, "Inference and Training". Warm-up is from Goyal et al., 2017 (arXiv 1706.02677); the cosine from Loshchilov and Hutter, 2016 (arXiv 1608.03983).
+# In the paper: RetinaNet §4.1, "Inference and Training". This gradual warm-up is from Goyal et al., 2017 (arXiv 1706.02677); the cosine from Loshchilov and Hutter, 2016 (arXiv 1608.03983).
 #
 # Next: [09 · Detection](09_detection.ipynb), from 99,765 answers to a short list.

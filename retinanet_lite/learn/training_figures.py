@@ -87,7 +87,7 @@ def show_log(log: Sequence[dict], title: str, smooth: int = 20) -> None:
             values = [r[f"validation_{name}"] for r in measured]
             axes[0].plot(places, values, mark, color=line.get_color(), label=f"{name}, validation")
     axes[0].set(title="losses", xlabel="step", ylabel="loss", yscale="log")
-    axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=7, loc="upper right")
     axes[1].plot(steps, [record["learning_rate"] for record in log], color="black")
     axes[1].set(title="learning rate", xlabel="step", ylabel="learning rate")
     if measured:
