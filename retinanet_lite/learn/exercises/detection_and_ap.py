@@ -27,6 +27,8 @@ def check_decode_box(decode_box: Callable) -> None:
         ([3.0, -8.0, 14.125, 9.5], [0.25, -4.0, 21.0, -22.0]),
         ([-9.625, -7.375, -2.25, -1.625], [0.375, -1.25, 2.5, -3.125]),
         ([2.0, 3.0, 7.5, 12.25], [-1.5, 0.5, 22.0, 23.0]),
+        ([0.0, 0.0, 32.0, 16.0], [50.0, -60.0, 1.5, -0.5]),  # only tw and th are clamped
+        ([4.0, 2.0, 20.0, 30.0], [-5.0, 5.0, -1.0, 0.75]),
     ]:
         tx, ty, tw, th = deltas
         wa, ha = anchor[2] - anchor[0], anchor[3] - anchor[1]
@@ -39,7 +41,10 @@ def check_decode_box(decode_box: Callable) -> None:
         fivefold = (stretched(wa, 5 * tw), stretched(ha, 5 * th))
         limit = "times 0.2, count for at most log(1000 / 16)"
         mistakes = [
-            (edges(x, y, wide, high), f"The clamp is missing: tw and th, {limit}"),
+            (
+                edges(x, y, wide, high),
+                f"The clamp is missing, or has another limit: tw and th, {limit}",
+            ),
             (edges(x, y, w, high), f"The clamp is only for tw: both, {limit}"),
             (edges(x, y, wide, h), f"The clamp is only for th: both, {limit}"),
             (edges(x, y, *early), "The clamp comes after tw and th are multiplied by 0.2"),
@@ -163,6 +168,8 @@ def check_count_kept(count_kept: Callable) -> None:
         ([[0.9, 0.8, 0.7, 0.6], [0.3, 0.2, 0.9]], 0.05, 3),
         ([[0.2, 0.9], [], [0.3, 0.6, 0.7, 0.8], [0.3, 0.4]], 0.3, 3),
         ([[0.6, 0.1, 0.9, 0.8, 0.7]], 0.65, 1),
+        ([[0.9, 0.9, 0.9, 0.2], [0.9, 0.9, 0.9, 0.2]], 0.05, 2),
+        ([[0.4, 0.4, 0.1], [0.4, 0.3, 0.3]], 0.05, 1000),
     ]:
         above = [sum(score > threshold for score in level) for level in levels]
         equal = [sum(score >= threshold for score in level) for level in levels]
@@ -232,6 +239,8 @@ def check_area(area: Callable) -> None:
         ([0.2, 0.4, 0.4, 0.6], [1.0, 1.0, 2 / 3, 0.75]),
         ([0.0, 0.0, 1 / 3], [0.0, 0.0, 1 / 3]),
         ([0.1], [1.0]),
+        ([0.25, 0.25, 0.25, 0.5, 0.75, 1.0], [1.0, 0.5, 1 / 3, 0.5, 0.6, 2 / 3]),
+        ([0.25, 0.25, 0.25, 0.25, 0.5, 0.75, 1.0], [1.0, 1 / 2, 1 / 3, 1 / 4, 2 / 5, 1 / 2, 4 / 7]),
         ([0.2, 0.5, 0.9], [0.9, 0.8, 0.3]),  # no hits give this: it tells i from i − 1
     ]:
         curve = list(zip(recall, precision, strict=True))
@@ -262,7 +271,7 @@ def check_area(area: Callable) -> None:
             (mean_at(100, curve), "That is COCO's mean at 101 recalls; take the area"),
             (mean_at(10, curve), "That is the mean at 11 recalls; take the area"),
         ]
-        rounded = [[round(value, 2) for value in values] for values in (recall, precision)]
+        rounded = [[round(value, 4) for value in values] for values in (recall, precision)]
         asked = f"for recall {rounded[0]} and precision {rounded[1]}"
         cases.append(Case(asked, (recall, precision), summed(envelope), mistakes))
     judge(area, cases, ["the area"])

@@ -25,6 +25,7 @@ def check_learning_rate(step_rate: Callable) -> None:
         (0.08, 4, [10, 15], (0, 3, 4, 9, 10, 14, 15, 40)),
         (0.3, 2, [3, 5, 6], (0, 1, 2, 3, 4, 5, 6, 7)),
         (2.0, 10, [], (0, 1, 8, 9, 10, 1000)),
+        (0.001, 7, [20, 40], (0, 2, 5, 19, 20, 45)),
     ]
     cases = []
     for highest, rising, drops, steps in schedules:
