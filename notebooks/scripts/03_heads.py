@@ -230,9 +230,9 @@ print(f"rows {first:,} to {first + 8:,}")
 #
 # ## Logits, not probabilities
 #
-# What leaves the classification head are **logits**: any numbers from −∞ to ∞. The **sigmoid** σ(x) = 1 / (1 + e⁻ˣ) turns a logit into a probability between 0 and 1. Each class has its own, and they need not add up to 1. If all are small, there is no object: the background needs no class of its own.
+# What leaves the classification head are **logits**: any numbers from −∞ to ∞. The **sigmoid** σ(x) = 1 / (1 + e⁻ˣ) turns a logit into a probability between 0 and 1. Each class has its own, and they need not add up to 1. If all are small, the head says that there is no object: the background needs no class of its own.
 #
-# Why not let the head return probabilities at once? Because in float32 those near 1 are rounded to exactly 1, and logits are not. The loss that you will meet in notebook 06 takes the logarithm of the probability given to the truth. Suppose a head is very sure of a star, with a logit of 20, and there is none:
+# Why not let the head return probabilities at once? Because in float32 a probability that is nearer to 1 than about 3·10⁻⁸ is rounded to exactly 1, and its logit is not. The loss that you will meet in notebook 06 takes the logarithm of the probability given to the truth. Suppose a head is very sure of a star, with a logit of 20, and there is none:
 
 # %%
 logit = torch.tensor(20.0, requires_grad=True)
@@ -243,7 +243,7 @@ for name, value in [("by way of the probability", by_probability), ("from the lo
     print(f"{name:26} logarithm {value.item():.0f}, gradient {gradient.item():.0f}")
 
 # %% [markdown]
-# By way of the rounded probability the logarithm is infinite, and the gradient no number. From the logit both are right. The loss is *minus* this logarithm: the answer costs 20, the loss's gradient is +1, and a step against the gradient makes the logit smaller.
+# By way of the rounded probability the logarithm is infinite, and the gradient no number. From the logit both are right. The cross entropy, of which that loss is made, is *minus* this logarithm: the answer costs 20, its gradient is +1, and a step against the gradient makes the logit smaller.
 #
 # ### The first answer
 #

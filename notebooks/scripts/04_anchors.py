@@ -175,15 +175,15 @@ for name, value in zip(names, best.amax(dim=1).tolist(), strict=True):
         print("no anchor reaches 0.5 on the", name)
 
 # %% [markdown]
-# Each object has its best level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule, it follows from the sizes. The star lies between two levels, and P5 is a little ahead: 0.663 against 0.661. Both reach 0.5.
+# Each object has its best level: the square and the bolt P3, the moon P4, the gear P5, the house and the disc P6. Nobody wrote that rule: it follows from sizes, shapes and places. The star, whose middle lies near a corner of P5's cells, is served alike by two levels, with P5 a little ahead: 0.663 against 0.661. Both reach 0.5.
 #
 # The pill, 168×24 pixels, is left out. Remember it. By the paper's rule an anchor learns an object if their IoU is at least 0.5. So that rule teaches the pill to no anchor, and nothing complains. Notebook 05 has the cure.
 #
 # ## Why so many anchors?
 #
-# In the paper's table 1c, as published, AP on COCO (notebook 10 measures it; more is better) is 30.3 with one square anchor a cell, 32.4 with three ratios, 34.2 with three ratios at two sizes, and 34.0 with three ratios at three sizes, the nine that we have. What can several anchors do that one can't? Three things, each with a number.
+# In the paper's table 1c, as published, AP on COCO (notebook 10 measures it; more is better) is 30.3 with one square anchor a cell, 32.4 with three ratios, 34.2 with three ratios at two sizes, and 34.0 with three ratios at three sizes, the nine that we have. What are several anchors good for? Two things, each with a number.
 #
-# **Two objects may stand at one place.** A cell that has one box can learn one object. Take a wide pill and a tall leaf that cross, with the same middle. Each has its own best anchor, though both stand in one cell:
+# **Two objects may stand at one place.** One box can learn one object; with one box a cell, two objects at one place would have to be learned at different cells. Take a wide pill and a tall leaf that cross, with the same middle. Each has its own best anchor, though both stand in one cell:
 
 # %%
 crossing = torch.tensor([[332.0, 272, 532, 368], [384, 220, 480, 420]])  # wide, tall
@@ -192,23 +192,25 @@ for name, (value, row) in zip(["wide", "tall"], zip(*fits.max(dim=0), strict=Tru
     print(f"{name}: row {row:,}, cell {row // 9:,}, anchor {row % 9} of it, IoU {value:.2f}")
 
 # %% [markdown]
-# **The sizes that a head has to say stay small.** How many times as wide and high as the box that it starts from must a box become? We ask it of a box of 128 pixels, and of each object's best anchor, over the objects of 50 scenes:
+# **The sizes that a head has to say stay small.** How many times as wide and high as the box that it starts from must a box become? We ask it of each object's best anchor, over the objects of 50 scenes, if a cell has only the smallest of its squares, and if it has all nine:
 
 # %%
-sizes, anchor_sizes = [], []
+sizes, anchor_sizes = [], ([], [])
 for seed in range(50):
     objects = random_scene(seed).boxes
-    start = anchors[box_iou(anchors, objects).argmax(dim=0)]  # [M, 4], each object's best anchor
     sizes.append(objects[:, 2:] - objects[:, :2])
-    anchor_sizes.append(start[:, 2:] - start[:, :2])
-sizes, anchor_sizes = torch.cat(sizes), torch.cat(anchor_sizes)
+    for choice, few in zip(anchor_sizes, (anchors[3::9], anchors), strict=True):
+        start = few[box_iou(few, objects).argmax(dim=0)]  # [M, 4], each object's best anchor
+        choice.append(start[:, 2:] - start[:, :2])
+sizes = torch.cat(sizes)
 print(f"{len(sizes)} objects, sides from {sizes.min():.0f} to {sizes.max():.0f} pixels")
-for name, factor in [("one box of 128", sizes / 128), ("the best anchor", sizes / anchor_sizes)]:
+for name, choice in zip(["one square a cell", "nine anchors"], anchor_sizes, strict=True):
+    factor = sizes / torch.cat(choice)
     low, high = factor.quantile(torch.tensor([0.01, 0.99])).tolist()
     print(f"{name}: 98% of the factors lie between {low:.1f} and {high:.1f}")
 
 # %% [markdown]
-# **The overlap says who learns what.** No rule of its own is needed for which level, and which cells of it, shall learn an object. Those learn it whose anchors overlap it enough. (Later detectors do without anchors, and need other rules for that; FCOS, for example, gives each level a range of sizes: Tian et al. 2019, arXiv 1904.01355.) The star has
+# And of any number: **the overlap says who learns what.** No rule of its own is needed for which level, and which cells of it, shall learn an object. Those learn it whose anchors overlap it enough. (Later detectors do without anchors, and need other rules for that; FCOS, for example, gives each level a range of sizes: Tian et al. 2019, arXiv 1904.01355.) The star has
 
 # %%
 enough = (iou[:, 0] >= 0.5).split(counts)
@@ -246,9 +248,9 @@ for side, value in zip(sides, worst, strict=True):
         print(f"squares of {side:3} pixels, at the worst place: {value:.2f}")
 
 # %% [markdown]
-# Squares of 24 pixels reach 0.5 everywhere, squares of 16 nowhere. P3's anchors are 32 pixels wide and stand 8 pixels apart, so a square of up to 24 pixels always lies wholly inside one. What they share is then the whole square, and the IoU is side² / 32²: 0.25 for 16 pixels, 0.56 for 24.
+# Squares of 24 pixels reach 0.5 everywhere, squares of 16 nowhere. P3's smallest square anchors are 32 pixels wide and stand 8 pixels apart, so a square of up to 24 pixels always lies wholly inside one. What they share is then the whole square, and the IoU is side² / 32²: 0.25 for 16 pixels, 0.56 for 24.
 #
-# Two things raise the IoU of smaller objects. Enlarge the images; or make the anchors smaller: `Anchors(size=2.0)` starts at 16 pixels. The second has a price, since the largest anchors are now half as large:
+# Two things raise the IoU of smaller objects. Enlarge the images; or make the anchors smaller: `Anchors(size=2.0)` starts at 16 pixels. Both have the same price: beside the objects, the largest anchors are now half as large. (And enlarged images have more cells to compute.) With smaller anchors:
 
 # %%
 small_anchors = retinanet_lite.Anchors(size=2.0)(images)
@@ -262,7 +264,7 @@ for side in (16, 24, 600):
 #
 # ## Why + 0.5?
 #
-# Other implementations leave out the 0.5: their anchors stand on the corners of the cells. Each anchor is then moved by half a cell. How much is that?
+# torchvision and detectron2 leave out the 0.5: their anchors stand on the corners of the cells. Each anchor is then moved by half a cell. How much is that?
 
 # %%
 for level in range(3, 8):
@@ -275,7 +277,7 @@ print("mean of the objects' best IoU, with 0.5:   ", round(iou.amax(dim=0).mean(
 print("mean of the objects' best IoU, without 0.5:", round(others.mean().item(), 2))
 
 # %% [markdown]
-# One grid fits about as well as the other. What does not work is to mix them: a network that learned its deltas from the one, and is read with the other, puts every box half a cell off, 16 pixels on P5. Weights that were trained without the 0.5 and are read with it give boxes that are all too far down and right. When you see that, look here first.
+# In this scene one grid fits about as well as the other. What does not work is to mix them: a network that learned its deltas from the one, and is read with the other, puts every box half a cell off, 16 pixels on P5. Weights that were trained without the 0.5 and are read with it give boxes that are all too far down and right. When you see that, look here first.
 #
 # ## Anchors that stick out
 #

@@ -119,7 +119,7 @@ with torch.random.fork_rng():  # so that the numbers drawn below stay the same
         print(f"weights times {factor}: the gradient's length times {float(share):g}")
 
 # %% [markdown]
-# (The paper says a fixed standard deviation of 0.01 for the new layers, and so does a comment in the original. Its code does what you see here, except that it leaves the biases as PyTorch draws them.)
+# (The paper says a fixed standard deviation of 0.01 for the new layers, and so does a comment in the original. Its code does what you see here, except that it leaves the biases of all but the two output layers as PyTorch draws them.)
 #
 # ### The prior
 #
@@ -241,7 +241,7 @@ losses = focal_loss(classification, regression, boxes, annotations)
 print({name: round(loss.item(), 3) for name, loss in losses.items()})
 
 # %% [markdown]
-# Two numbers, near the 1.133 and 1.134 that notebook 06 printed for the scene alone. These are means over two images.
+# Two numbers; for the scene alone, notebook 06 printed 1.133 for the classes and 1.134 for the boxes. These are means over two images.
 #
 # ## The class
 #
@@ -373,7 +373,7 @@ print(
 # %% [markdown]
 # The whole rate at once was too much for this first step. Notebook 08 begins with a small one.
 #
-# The length of the two largest is a warning: the gradient of a weight is what came into its layer times what comes back from above, so large numbers came in. Where do they grow? A residual block *adds* its input to its output. Batch norm could bring the sizes back; frozen, in a model of random weights, it does nothing. Here are both:
+# The length of the two largest is a warning: the gradient of a weight is what came into its layer times what comes back from above, summed over all cells, so large numbers may have come in. How large are the numbers in C3, C4 and C5, with frozen batch norm, which does nothing in a model of random weights, and with one that measures?
 
 # %%
 with torch.no_grad():
@@ -384,7 +384,7 @@ for name, kept, measured in zip(["C3", "C4", "C5"], frozen, learning, strict=Tru
     print(f"{name}: standard deviation {kept.std():.0f} frozen, {measured.std():.0f} measured")
 
 # %% [markdown]
-# So start from trained weights, or let batch norm learn.
+# So with random weights let batch norm measure.
 #
 # And what would output weights of exactly 0 leave of the ten parts?
 

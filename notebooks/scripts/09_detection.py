@@ -112,7 +112,7 @@ wide = torch.tensor([[-math.inf, 0.0, math.inf, 10.0]])
 print("IoU of an infinite box with itself:", box_iou(wide, wide).item())
 
 # %% [markdown]
-# A box that is infinitely wide has no centre and no area, and its IoU with itself is `nan`, not a number. So the stretch is **clamped**: 0.2 · tw and 0.2 · th count for at most log(1000 / 16) = 4.135, a stretch of 62.5. That is no loss: even an anchor of 32 pixels can still become a box of 2000.
+# A box that is infinitely wide has an infinite area. Its union with itself is ∞ + ∞ − ∞, and so its IoU with itself is `nan`, not a number. So the stretch is **clamped**: 0.2 · tw and 0.2 · th count for at most log(1000 / 16) = 4.135, a stretch of 62.5. In our picture that is no loss: even an anchor 32 pixels wide can still become a box of 2000.
 #
 # For all anchors at once:
 
@@ -408,7 +408,7 @@ for name in ("ring", "pill", "gear"):
     print(f"{name}: best IoU of an anchor {fit:.2f}, detected {said}")
 
 # %% [markdown]
-# What the border has left of the ring is taken for a moon. The pill is so flat that no anchor comes near it, as you saw in notebook 04, and nothing is said there. And the gear has two answers, because NMS for "flower" does not know of "gear". Notebook 10 sorts such errors.
+# What the border has left of the ring is taken for a moon. The pill's best anchor has an IoU of 0.36 with it (notebook 04), and nothing is said there. And the gear has two answers, because NMS for "flower" does not know of "gear". Notebook 10 sorts such errors.
 #
 # ## A batch
 #
@@ -544,7 +544,7 @@ learn.check_count_kept(count_kept)
 #
 # 1. Threshold 0.05, the 1000 best of each level, decode, clip, NMS at 0.5 for each class, the 300 best.
 # 2. Decode multiplies by 0.1, 0.1, 0.2, 0.2, and clamps the stretch before the exponential.
-# 3. NMS guesses that boxes which overlap by more than half mean one object. It removes duplicates, and sometimes an object.
+# 3. NMS guesses that boxes of one class with an IoU of more than 0.5 mean one object. It removes duplicates, and sometimes an object.
 #
 # In the paper: RetinaNet §4.1, "Inference": threshold 0.05, at most 1000 predictions of a level, NMS at 0.5.
 #

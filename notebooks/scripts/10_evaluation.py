@@ -3,7 +3,7 @@
 #
 # [![Open in Colab](../docs/images/colab.svg)](https://colab.research.google.com/github/OWNER_NAME/retinanet-lite/blob/main/notebooks/10_evaluation.ipynb)
 #
-# **In this notebook you compute precision, recall and average precision by hand, get the very numbers of pycocotools, and see where a detector's errors come from.**
+# **In this notebook you compute precision, recall and average precision by hand, get pycocotools' AP, AP50 and AP75, and see where a detector's errors come from.**
 #
 # About 30 seconds on a CPU, and 35 minutes to read. You need detections, as notebook [09](09_detection.ipynb) makes them, and IoU from notebook [05](05_matching.ipynb).
 
@@ -83,7 +83,7 @@ print("precision:", precision.round(2).tolist())
 print("recall:   ", recall.round(2).tolist())
 
 # %% [markdown]
-# Recall can only grow. Precision falls with each miss and recovers with each hit. You can have high precision by taking few detections, and high recall by taking many. How much of both can you have at once?
+# Recall never falls. Precision falls with a miss, unless it is 0, and rises with a hit, unless it is 1. You can have high precision by taking few detections, and high recall by taking many. How much of both can you have at once?
 #
 # ### Average precision
 #
@@ -304,7 +304,7 @@ print("small objects, under 32² pixels:", all_small.item(), "of", sum(num_objec
 print("missed:", len(small), " of these small:", sum(small))
 
 # %% [markdown]
-# Missed means: nothing with a score of 0.5 or more. With a lower score they are in the list, as the next section shows.
+# Missed means: no detection with a score of 0.5 or more finds it, or errs about it. With a lower score they are in the list, as you will see below.
 #
 # Look at one of each kind that occurs: the wrong detection with the highest score (dashed) and its object, and an object that is missed.
 
@@ -341,7 +341,7 @@ for wanted in (0.05, 0.5, 0.8):
     print(f"threshold {wanted}: precision {precisions[i]:.2f}, recall {recalls[i]:.2f}")
 
 # %% [markdown]
-# At 0.05 nearly all is found, and most of what is shown is wrong. Where a miss is worse than a false alarm, choose a low threshold; where it is the other way round, a high one. There is no right one for all uses. 0.05 is for measuring, not for showing.
+# At 0.05 all is found, and most of what is shown is wrong. Where a miss is worse than a false alarm, choose a low threshold; where it is the other way round, a high one. There is no right one for all uses. 0.05 is for measuring, not for showing.
 #
 # ## What AP does not tell
 #
@@ -385,7 +385,7 @@ of_one = mean_average_precision(one_nms, targets, 20, [0.5])
 print(f"AP50 for each class {AP50:.3f}, over all classes {of_one:.3f}")
 
 # %% [markdown]
-# Who looks at the picture will like the second better: above 0.5 nothing is lost, and most wrong answers are gone. AP does not like it. Where the wrong class had the higher score, the right one is gone from the list, and AP counts the whole list. So look at AP *and* at the errors.
+# Who looks at the picture will like the second better: above 0.5 nothing is lost, and most wrong answers are gone. AP does not like it: two right detections are gone from the list, and AP counts the whole list. So look at AP *and* at the errors.
 #
 # Last, AP is a mean over classes: one with few objects weighs as much as one with many.
 #

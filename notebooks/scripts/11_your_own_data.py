@@ -83,7 +83,7 @@ for _, target in [mine[0], mine[1]]:
 # %% [markdown]
 # ## A folder as Pascal VOC has it
 #
-# Let us write one from drawn scenes, 48 to learn from and 24 to measure on, and pretend somebody had labelled them by hand.
+# Let us write one from drawn scenes, 48 to learn from, 24 to choose by and 24 to measure on, and pretend somebody had labelled them by hand.
 #
 # It has three folders. `JPEGImages` holds the pictures. `Annotations` holds an XML file for each picture, with its size and its objects. `ImageSets/Main` holds lists of names, one for each split.
 
@@ -152,7 +152,7 @@ apart = (train[0][1]["boxes"] - drawn).abs().max()
 print(f"differ from the boxes that were drawn by at most {apart:.1f} pixels")
 
 # %% [markdown]
-# `classes=train.classes` gives the other splits the same labels as the first. Without it, a class that is missing in one of them would shift the labels of the others.
+# `classes=train.classes` gives the other splits the same labels as the first. Without it, a class that is missing in one of them would shift the labels of those after it.
 #
 # Then **look at your data**. Much that can go wrong can be seen: boxes beside their objects, classes exchanged, objects that nobody labelled.
 
@@ -181,7 +181,7 @@ except ValueError as error:
     print(str(error).replace(str(root), "shapes"))
 
 # %% [markdown]
-# All faults are named at once, with file and cause, before any training.
+# All four are named at once, with file and cause, before any training.
 #
 # Opening a folder reads of each picture only the header, which tells its size. A download that was cut off can have a sound header. `verify=True` decodes every picture and finds it. Without that, such a picture is named when its turn comes in a training, and the next one takes its place.
 #
@@ -343,7 +343,7 @@ learning = [parameter.requires_grad for parameter in from_known.parameters()]
 print("tensors that learn:", sum(learning), "of", len(learning))
 
 # %% [markdown]
-# Both train for the same 60 steps, with the same pictures in the same order, and look at the validation pictures after every ten:
+# Both train for 60 steps by the same recipe, whose seed decides the order of the pictures, and look at the validation pictures after every ten:
 
 # %% tags=["nbval-ignore-output"]
 from retinanet_lite import BasicBlock, Recipe, RetinaNet, fit
@@ -404,7 +404,7 @@ learn.show_items(
 )
 
 # %% [markdown]
-# From known weights 48 pictures and 60 steps were enough; from random ones they were not.
+# From weights that had seen such shapes 48 pictures and 60 steps were enough; from random ones they were not. With classes that are really new, expect less.
 #
 # ## Weights for photographs
 #
@@ -542,7 +542,7 @@ except ValueError as error:
 #     --out runs/voc --size 600 1000 --steps 10000 --batch-size 16 --learning-rate 1e-4 --autocast --workers 8
 # ```
 #
-# `--imagenet` downloads torchvision's weights of the backbone, once. Batch norm is then frozen, as in the paper. In Python it is `retinanet_resnet50(num_classes, weights_backbone="IMAGENET1K_V1")`, or for a model that you have `retinanet_lite.model.imagenet.load_imagenet(model.backbone)`. Without a network you are told which file to put where. The numbers above are a start and not a measured recipe.
+# `--imagenet` downloads torchvision's weights of the backbone, once. Batch norm is then frozen. In Python it is `retinanet_resnet50(num_classes, weights_backbone="IMAGENET1K_V1")`, or for a model that you have `retinanet_lite.model.imagenet.load_imagenet(model.backbone)`. Without a network you are told which file to put where. The numbers above are a start and not a measured recipe.
 #
 # With several GPUs, the same command under `torchrun`, one process for each. They share every batch, and their gradients are averaged; `--batch-size` counts the pictures of all of them.
 #

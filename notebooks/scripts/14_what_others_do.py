@@ -115,7 +115,7 @@ for height, width in [(417, 333), (448, 352)]:
 #
 # torchvision's v2 puts a **group norm** behind each of `conv1` to `conv4`, before the ReLU. The argument is `norm_groups=32`. The original, detectron2 and torchvision's v1 have no norm in their heads, and by default neither have we.
 #
-# You know batch norm from notebook 01. Group norm does the same to smaller sets of numbers. It cuts the 256 channels of an image into 32 groups of 8 neighbours, and brings each group to mean 0 and standard deviation 1, over its 8 channels and all cells of the level. Then each channel gets a learned scale and shift, which start as 1 and 0. By hand, for the second group of the first image:
+# You know batch norm from notebook 01. Group norm does the same to other sets of numbers: not to one channel of all images, but to several channels of one image. It cuts the 256 channels of an image into 32 groups of 8 neighbours, and brings each group to mean 0 and standard deviation 1, over its 8 channels and all cells of the level. Then each channel gets a learned scale and shift, which start as 1 and 0. By hand, for the second group of the first image:
 
 # %%
 norm = nn.GroupNorm(32, 256)
@@ -160,7 +160,7 @@ with torch.no_grad():
     print(f"norm, the logits of P5 move by at most {moved:.2f}")
 
 # %% [markdown]
-# Without a norm, ten times the features give ten times the logits, and a level with smaller features speaks more softly. Which level that is, is a matter of the weights: here P6 and P7, after training P5. With the norm all levels are equally loud, and the factor is gone.
+# Without a norm, ten times the features give ten times the logits, and a level with smaller features speaks more softly. Which level that is, is a matter of the weights: here, with random ones, P5 to P7. In the trained detector the features of P3 to P5 are alike, and those of P7 four times as large. With the norm all levels are equally loud, and the factor is gone.
 #
 # The norm also joins what was apart, for the mean and the deviation are those of the whole level. Make the features of the star's cell on P5 ten times as large. Which cells now say something else?
 
@@ -350,10 +350,10 @@ for keep_best in (False, True, "low_quality"):
 # `FocalLoss(box_loss=…)` has three choices:
 #
 # - `"smooth_l1"`, ours and the original's: the mean of smooth L1 over the four numbers;
-# - `"l1"`, that of torchvision's v1 and of detectron2: the sum of the four absolute differences, without a parabola;
+# - `"l1"`, that of torchvision's v1, and of detectron2 as its RetinaNet configurations set it: the sum of the four absolute differences, without a parabola;
 # - `"giou"`, that of torchvision's v2: it compares boxes, not deltas. The cost is one minus the **generalized IoU** of the decoded box and the object (Rezatofighi et al. 2019, arXiv 1902.09630).
 #
-# Why not one minus the IoU? Because the IoU of two boxes apart is 0, whether 1 or 1,000 pixels apart, and a loss that stays the same has no gradient. The generalized IoU of two boxes A and B goes on counting. Let C be the smallest box around both, A ∪ B what A and B cover together, and | | an area:
+# Why not one minus the IoU? Because the IoU of two boxes apart is 0, whether 1 or 1,000 pixels apart, and a loss that stays the same has the gradient 0. The generalized IoU of two boxes A and B goes on counting. Let C be the smallest box around both, A ∪ B what A and B cover together, and | | an area:
 #
 # $$\mathrm{GIoU} = \mathrm{IoU} - \frac{|C| - |A \cup B|}{|C|}$$
 #
@@ -412,7 +412,7 @@ for name, loss in box_losses.items():
     print(f"{name}: {each.mean():.2f} per positive anchor")
 
 # %% [markdown]
-# All divide the sum by the number of positive anchors, here 350. torchvision does as we do: each image's sum by its own number, then the mean over the images. detectron2 divides the sum of a whole batch by a moving average of that number: its mean over many batches, in which later ones count more. So there a positive anchor weighs about the same, whether its image has few others or many.
+# We and torchvision divide the sum by the number of positive anchors, here 350: each image's sum by its own number, then the mean over the images. detectron2 divides the sum of a whole batch by a moving average of that number: its mean over many batches, in which later ones count more. So there a positive anchor weighs about the same, whether its image has few others or many.
 #
 # That average has no argument here, nor has the original's clamp of p to [0.0001, 0.9999]: notebook 06 shows under "On logits" what it costs.
 #
@@ -459,7 +459,7 @@ print("scales and shifts of all batch norms:", f"{sum(p.numel() for p in paramet
 #
 # ## All differences together
 #
-# These are the arguments that make our model torchvision's v1, and of each part those that are not our default:
+# These are the arguments that make our model torchvision's v1 (with `bn_eps=0.0` for the weights that it publishes), and of each part those that are not our default:
 
 # %%
 from retinanet_lite.zoo import torchvision_v1
@@ -549,16 +549,16 @@ print(f"and back: parameters differ by at most {apart:.4f}")
 # What is done with the network differs, too. This is not run here; it is as published, in the paper and in their code.
 #
 # - The paper and detectron2 train with SGD (momentum 0.9, weight decay 0.0001), 16 images a step, learning rate 0.01, and start from a backbone that learned to tell the thousand classes of ImageNet. `Recipe(optimizer="sgd", learning_rate=0.01, weight_decay=1e-4, batch_size=16)` comes near to that, with a cosine in place of drops.
-# - The paper changes nothing about the images but flipping them left to right. `transforms.augment()` also moves, zooms and recolours them.
-# - To detect, torchvision has the same stages and numbers as we have; detectron2 too, but keeps at most 100 detections.
+# - In most of the paper's experiments the only change of the images is flipping them left to right. `transforms.augment()` also moves, zooms and recolours them.
+# - To detect, torchvision has the same stages and numbers as we have, but for the empty boxes above; detectron2 has the same thresholds, keeps at most 100 detections, and cuts boxes off at the border at the end.
 # - The original has no top k, no maximum and no clamp. It runs one NMS for a whole batch, so that images remove each other's boxes (notebook 09 shows it), and its detections come class by class, not best first. Its `ClipBoxes` changes the boxes that it is given, and clamps the left and top edge only at 0, the right and bottom edge only at the border.
 #
 # How evaluations differ, notebook [10](10_evaluation.ipynb) tells beside its own.
 #
 # ## What to remember
 #
-# 1. What torchvision does otherwise is an argument of the part that it belongs to; all together they make our detector torchvision's.
-# 2. Parameters mean something only with the anchors, the deltas and the eps that they were trained with. A mix gives no error, only worse boxes.
+# 1. What torchvision's trained model computes otherwise is an argument of the part that it belongs to; all together they make our detector torchvision's.
+# 2. Parameters mean something only with the anchors, the deltas and the eps that they were trained with. A mix gives no error, only worse detections.
 # 3. `from_torchvision`, `from_pytorch_retinanet` and `to_torchvision` know the arguments.
 #
 # [Who does what](../docs/differences.md) has the table of all differences, with what is done to an image before, and what no argument changes. The arguments are in `retinanet_lite/zoo/torchvision_retinanet.py` and `retinanet_lite/zoo/pytorch_retinanet.py`, with what reads and writes the parameters.
