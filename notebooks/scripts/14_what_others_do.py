@@ -244,6 +244,39 @@ print(f"P7's last square of 512 pixels, as it stands and with 2^l: IoU {moved:.2
 # %% [markdown]
 # On P7 the rows stand 114 pixels apart, where the cells are 128 pixels high. Each row falls 14 pixels further behind, and the last is 84 pixels off; the square anchor of 512 pixels there has an IoU of only 0.58 with the one that would stand there with 2^l. (On P3 to P5 nothing is off, because 800 and 1088 divide by 32. torchvision fills every image up to such sides, and with `floor_strides` our detector does the same.)
 #
+# ### Play with it
+#
+# Choose the size of an image, its sides multiples of 32. How far are the last anchors of each level from where they would stand with 2^l? At which sizes is no level off?
+
+
+# %%
+def show_short(height, width):
+    down, across = [], []
+    for side, off in ((height, down), (width, across)):
+        for stride in (8, 16, 32, 64, 128):
+            cells = -(-side // stride)  # rounded up
+            off.append((cells - 1) * (stride - side // cells))
+    _, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
+    ax.bar([level - 0.2 for level in range(5)], down, 0.4, label="down")
+    ax.bar([level + 0.2 for level in range(5)], across, 0.4, hatch="//", label="across")
+    ax.set(title=f"How far off are the last anchors of {height}×{width} pixels?", ylabel="pixels")
+    ax.set(xticks=range(5), xticklabels=["P3", "P4", "P5", "P6", "P7"], ylim=(0, 130))
+    ax.legend(fontsize=8)
+
+
+# %% tags=["nbval-ignore-output"]
+learn.explore(
+    show_short,
+    height=learn.slider("height", 800, 512, 1344, 32),
+    width=learn.slider("width", 1088, 512, 1344, 32),
+)
+
+# %%
+show_short(height=800, width=1088)
+
+# %% [markdown]
+# At multiples of 128 in both directions: there every level's cells fill the image.
+#
 # Do such anchors fit worse? We take the three differences one after the other, each on top of those before:
 
 # %%
