@@ -250,6 +250,24 @@ def test_a_voc_folder_is_learned_and_measured(voc, tmp_path, spy, capsys):
     assert f"AP {test['AP']:.3f}, AP50 {test['AP50']:.3f} on the test images" in text
 
 
+def test_the_best_checkpoint_is_measured_and_not_the_last_weights(voc, tmp_path, monkeypatch):
+    out, measured = tmp_path / "run", []
+
+    def fit(detector, *_):
+        detector.save(out / "best.pt")
+        detector.model.fpn.p6.weight.data.zero_()  # what came after it
+        return [{"step": 1}]
+
+    def evaluate(detector, images, _):
+        measured.append((detector.model.fpn.p6.weight.any().item(), len(images)))
+        return {"AP": 0.0, "AP50": 0.0}
+
+    monkeypatch.setattr(train_command, "fit", fit)
+    monkeypatch.setattr(train_command, "evaluate", evaluate)
+    assert main(["train", *QUICK, "--voc", str(voc), "--out", str(out)]) == 0
+    assert measured == [(True, 2)]
+
+
 def test_a_voc_folder_without_images_to_choose_by_or_to_measure_on_is_learned(
     voc, tmp_path, spy, capsys
 ):
