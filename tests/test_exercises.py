@@ -189,7 +189,7 @@ MISTAKES = {
         "b: (b[0] + b[2] / 2, b[1] + b[3] / 2, b[2] - b[0], b[3] - b[1])": "needs brackets",
         "b: ((b[0] + b[2]) // 2, (b[1] + b[3]) // 2, b[2] - b[0], b[3] - b[1])": "// rounds down",
         "b: ((b[0] + b[2]) / 2, (b[1] + b[3]) / 2, b[0] - b[2], b[1] - b[3])": "not negative",
-        "b: (b[0], b[1], b[2] - b[0], b[3] - b[1])": "an edge itself",
+        "b: (b[0], b[1], b[2] - b[0], b[3] - b[1])": "not the centre",
     },
     "check_edges": {
         "x, y, w, h: (x - w, y - h, x + w, y + h)": "the whole size",
@@ -266,7 +266,7 @@ MISTAKES = {
         f"w, h: (3, box_iou(nine, torch.tensor([{CENTRED}])).max())": "of P5 for every level",
         BEST_LEVEL.replace("/ 32", ""): "was made for stride 32",
         BEST_LEVEL.replace("/ 32", "/ 128"): "is four strides",
-        BEST_LEVEL.replace("nine", "nine[::3]"): "three scales",
+        BEST_LEVEL.replace("nine", "nine[::3]"): "of one scale",
         BEST_LEVEL.replace("nine", "nine[3:6]"): "three ratios",
         BEST_LEVEL.replace(CENTRED, "[0, 0, w, h]"): "at the anchors' centre",
         BEST_LEVEL.replace(CENTRED, "[-w, -h, w, h]"): "is twice as large",
@@ -356,7 +356,7 @@ MISTAKES = {
         "x, h, w: torch.chunk(x, 5)": "it should be five",
         "x, h, w: x": "return a list",
         f"x, h, w: torch.split(x.flip(1), [9 * -(-h // s) * -(-w // s) for s in {STRIDES}], "
-        f"dim=1)": "keep them in order",
+        f"dim=1)": "row 0 of P3 should be",
     },
     "check_decode_box": {
         DECODE.replace("math.log(62.5)", "math.inf"): "The clamp is missing",
@@ -612,7 +612,7 @@ def f(*given):
 
 def stopped(capsys, source, function="f"):
     said = verdict(capsys, "check_describe", source, function)
-    return said.removeprefix("not yet: your function stopped with ")
+    return said.removeprefix("not yet: for [10, 20, 50, 100] your function stopped with ")
 
 
 AT_FAULT = "def f(boxes):\n    wide = boxes[2]\n    return boxes[wide]\n"

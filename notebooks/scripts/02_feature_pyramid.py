@@ -261,7 +261,7 @@ print(learn.show_pyramid_at(scenes[0], trained.backbone, maps, x=240, y=152, lev
 print(learn.show_pyramid_at(scenes[0], trained.backbone, maps, x=183, y=407, level=7))
 
 # %% [markdown]
-# P7 sees 387 pixels, one more than the house is high. But its cells stand 128 pixels apart, and none stands just right. So no cell of this small detector's *pyramid* sees all of the house. How can it find it, then? The heads of the next notebook come after the pyramid, and their five 3×3 convolutions look at neighbouring cells once more. The gradient tells what can change two cells of P7 at the house, one under the other, the cell of P6 that holds it, and the classification head's answer at that cell of P6:
+# A cell of P7 sees 387 pixels in height and width, where the image does not end before; the house is 386 high. But its cells stand 128 pixels apart, and none stands just right. So no cell of this small detector's *pyramid* sees all of the house. How can it find it, then? The heads of the next notebook come after the pyramid, and their five 3×3 convolutions look at neighbouring cells once more. The gradient tells what can change two cells of P7 at the house, one under the other, the cell of P6 that holds it, and the classification head's answer at that cell of P6:
 
 
 # %%

@@ -159,7 +159,7 @@ print("learning, frozen: ", sum(bn.weight.requires_grad for bn in batch_norms(ba
 # %% [markdown]
 # With random weights there is nothing worth keeping: mean 0 and variance 1 are the statistics of no image. Below you see what comes of it. The package has one rule. `RetinaNet` has an argument `freeze_bn`, by default None: batch norm is frozen exactly where the backbone starts from weights of ImageNet, or the model from parameters of another implementation. `True` and `False` say it outright. (A detector's own file keeps what its model had.)
 #
-# Freezing could save memory, too. For the way back, PyTorch keeps what each layer's gradient will need. Batch norm that learns needs its input. Frozen, all it does is to multiply each channel by one number and to add another, and for the gradient the factor is enough. PyTorch's batch norm keeps its input all the same. The package has another form of it that keeps the factor alone. `quicken` puts it, and quick forms of other parts, in the place of the plain ones; the results stay, as notebook 08 shows. How many numbers are kept, the weights aside, for two images of 160×208 pixels?
+# Freezing could save memory, too. For the way back, PyTorch keeps what each layer's gradient will need. Batch norm that learns needs its input. Frozen, all it does is to multiply each channel by one number and to add another, and for the gradient the factor is enough. PyTorch's batch norm keeps its input all the same. The package has another form of it that keeps the factor alone. `quicken` puts it, and on some processors a quick form of the 3×3 convolutions, in the place of the plain ones; the results stay, as notebook 08 shows. How many numbers are kept, the weights aside, for two images of 160×208 pixels?
 
 
 # %%
@@ -341,7 +341,7 @@ learn.show_gradients(lengths, "Who learns from the first step?")
 print("parts with a gradient:", sum(length > 0 for length in lengths.values()), "of", len(lengths))
 
 # %% [markdown]
-# All of them, and the two output layers more than a hundred thousand times more. Plain gradient descent would move the others by as much less. And AdamW, which notebook 00 used? On its first step it moves a parameter with the gradient g by learning rate · g / (|g| + 10⁻⁸), where the 10⁻⁸ is there so that nothing is divided by 0. So a parameter whose |g| is far above 10⁻⁸ moves by the whole learning rate, however small its gradient is beside others. Training also shortens the whole gradient to a length of 1 before that (notebook 08), which brings many below 10⁻⁸. By how much of the learning rate does a parameter of each part move, on average?
+# All of them, and the two output layers more than a hundred thousand times more. Plain gradient descent would move the others by as much less. And AdamW, which notebook 00 used? On its first step it moves a parameter with the gradient g (its weight decay, which notebook 08 explains, left out) by learning rate · g / (|g| + 10⁻⁸), where the 10⁻⁸ is there so that nothing is divided by 0. So a parameter whose |g| is far above 10⁻⁸ moves by the whole learning rate, however small its gradient is beside others. Training also shortens the whole gradient to a length of 1 before that (notebook 08), which brings many below 10⁻⁸. By how much of the learning rate does a parameter of each part move, on average?
 
 # %%
 whole = gradient_length(model)
@@ -356,7 +356,7 @@ for name, part in named.items():
 
 # %%
 trial = copy.deepcopy(model)
-optimizer = torch.optim.AdamW(trial.parameters(), lr=1e-3)
+optimizer = torch.optim.AdamW(trial.parameters(), lr=1e-3, weight_decay=0)
 sums = []
 for step in (1, 2):
     optimizer.zero_grad()

@@ -227,7 +227,7 @@ print("with k = 100:       about", about(len(candidates(scores, counts, top_k=10
 # %% [markdown]
 # ## Non-maximum suppression
 #
-# An object is learned by many anchors, so it is found by many. These are the boxes that say "star" with a score above 0.3 (and not 0.05, so that the picture below stays clear):
+# An object is learned by many anchors, and it is found by many. These are the boxes that say "star" with a score above 0.3 (and not 0.05, so that the picture below stays clear):
 
 # %%
 mine = (label == STAR_CLASS) & (score > 0.3)

@@ -245,7 +245,7 @@ print("at most 10, 100:     ", [round(coco[name], 2) for name in ("AR10", "AR100
 #
 # ### A class that is not there
 #
-# In two scenes not every class occurs. Recall of such a class is 0 of 0: there is nothing to find. It has no AP, and is left out of the mean. The original counts it as 0:
+# In two scenes not every class occurs. Recall of such a class is 0 of 0: there is nothing to find. It has no AP, and is left out of the mean. The original says 0 for it (as published, in its csv_eval.py). What would that do to the mean?
 
 # %%
 few = [precision_recall(detections[:2], targets[:2], k).average_precision for k in range(20)]
@@ -257,7 +257,7 @@ print("AP50, others counted as 0:", round(sum(there) / 20, 2))
 # %% [markdown]
 # ## Classes differ
 #
-# At an IoU threshold of 0.5 the mean is 1.00, so there is little to see. Ask for 0.9, and see whose boxes are placed best. Where a curve ends, the objects that are left have no detection with an IoU of 0.9:
+# At an IoU threshold of 0.5 the mean is 1.00, so there is little to see. Ask for 0.9, and see whose boxes are placed best. Where a curve ends, the objects that are left have no detection of their class with an IoU of 0.9:
 
 # %%
 curves = {

@@ -285,7 +285,7 @@ show_size(size=3)
 # %% [markdown]
 # ## More out of few pictures
 #
-# 48 pictures are few. **Augmentation** changes them each time they are shown, in ways that keep what they show: flipped, moved, zoomed, recoloured. The boxes move along; one that leaves the picture is removed with its label. What comes in from outside is filled with one colour. Here is one picture, and seven times what becomes of it:
+# 48 pictures are few. **Augmentation** changes them each time they are shown, in ways that keep what they show: flipped, moved, zoomed, recoloured. The boxes move along; one of which less than a pixel is left in the picture is removed with its label. What comes in from outside is filled with one colour. Here is one picture, and seven times what becomes of it:
 
 # %%
 from retinanet_lite.data.transforms import augment

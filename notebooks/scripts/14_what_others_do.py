@@ -30,7 +30,7 @@ _ = torch.manual_seed(0)
 learn.show_map(here="detector")
 
 # %% [markdown]
-# Implementations of RetinaNet are not all alike. Where the package has an argument for a difference, you can have it either way. You will meet three names: **the original**, which the walkthrough describes; **torchvision**, PyTorch's library for images, with an older RetinaNet, its **v1**, and a newer one, its **v2**; and **detectron2**, a library of detectors.
+# Implementations of RetinaNet are not all alike. Where the package has an argument for a difference, you can have it either way. You will meet three names: **the original**, which the walkthrough describes; **torchvision**, PyTorch's library for images, with an older RetinaNet, its **v1**, and a newer one, its **v2**; and **detectron2**, a library of detectors. torchvision is here, and what we say of it is run or can be. What we say of the other two was read in their published code, and is not run here.
 #
 # First our detector, with random weights, on the two images of the notebooks before.
 

@@ -22,7 +22,7 @@ PARTS = {
     "pyramid": ("P3 … P7", 5.0, 3.9),
     "heads": ("logits, deltas", 7.0, 3.9),
     "anchors": ("N boxes", 5.0, 2.5),
-    "matching": ("who learns what", 7.0, 2.5),
+    "matching": ("targets", 7.0, 2.5),
     "loss": ("two numbers", 9.0, 3.2),
 }
 FLOW = (
@@ -49,7 +49,8 @@ PLACES = ("image", "backbone", "pyramid", "heads", "anchors", "matching", "loss"
 def show_map(here: str | None = None) -> None:
     """The notebooks: the detector's parts above, what is done with it below, and "you are here".
 
-    Arrows show what is made of what; anchors are made of nothing but the image's size.
+    Arrows show what is made of what: anchors of nothing but the image's size, targets of anchors
+    and the image's objects.
     """
     if here not in (None, *PLACES):
         raise ValueError(f"here must be one of {PLACES}; got {here!r}")
@@ -60,16 +61,19 @@ def show_map(here: str | None = None) -> None:
         (7.6, 3.2),
         (10.3, 4.6),
     )
-    frame = FancyBboxPatch((2.0, 1.75), 8.0, 2.75, boxstyle="round,pad=0.05")
+    frame = FancyBboxPatch((2.0, 1.55), 8.0, 2.95, boxstyle="round,pad=0.05")
     frame.set(facecolor="none", edgecolor=DARK, linewidth=1.2)
     if here == "detector":
         frame.set(edgecolor=OBJECT["edgecolor"], linewidth=2.5)
     ax.add_patch(frame)
     ax.text(9.9, 4.3, "detector", ha="right", va="center", fontsize=9, color=DARK)
-    arrow(ax, (3.0, 1.7), (3.0, 1.2))
-    ax.plot([1.0, 1.0], [3.25, 2.5], color=DARK, linewidth=1)
+    arrow(ax, (3.0, 1.5), (3.0, 1.2))
+    ax.plot([1.0, 1.0], [3.25, 1.75], color=DARK, linewidth=1)
     arrow(ax, (1.0, 2.5), (4.3, 2.5))
+    ax.plot([1.0, 6.5], [1.75, 1.75], color=DARK, linewidth=1)
+    arrow(ax, (6.5, 1.75), (6.5, 2.2))
     ax.text(1.1, 2.62, "its size", fontsize=8, color=DARK)
+    ax.text(1.1, 1.87, "its objects", fontsize=8, color=DARK)
     places = PARTS | USES
     for start, end in FLOW:
         (_, x, y), (_, to_x, to_y) = places[start], places[end]

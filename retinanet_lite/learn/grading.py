@@ -187,9 +187,11 @@ def tried(answer: Callable, cases: Iterable[Case], read: Callable[[Any, Case], A
     for case in cases:
         try:
             case.said = read(answer(*case.arguments), case)
-        except NotYet:
+        except NotYet as problem:
             if first_wrong(done):
                 break
+            if isinstance(problem, Stopped):
+                raise Stopped(f"{case.asked} {problem}") from problem.__cause__
             raise
         done.append(case)
     return done

@@ -56,6 +56,12 @@ def check_decode_box(decode_box: Callable) -> None:
                 edges(xa + 10 * tx * wa, ya + 10 * ty * ha, *fivefold),
                 "Divide nothing: encode divides, decode multiplies",
             ),
+            (edges(xa + tx * wa, ya + ty * ha, w, h), "tx and ty are not multiplied by 0.1 yet"),
+            (edges(x, y, *raw), "tw and th are not multiplied by 0.2 yet"),
+            (
+                edges(x, y, stretched(wa, 0.1 * tw), stretched(ha, 0.1 * th)),
+                "tw and th are multiplied by 0.2, not by 0.1",
+            ),
             (edges(xa + 0.1 * tx, ya + 0.1 * ty, w, h), "The shift is in anchor sizes"),
             (
                 edges(xa + 0.2 * tx * wa, ya + 0.2 * ty * ha, w, h),
@@ -151,9 +157,7 @@ def check_nms(nms: Callable) -> None:
             (last, "That compares with the box kept last; compare with all that stay"),
             (order[:1], "Boxes elsewhere stay: only what overlaps a better box goes"),
         ]
-        asked = f"for scores {scores} and threshold {threshold}"
-        if overlaps == crowd:
-            asked = f"for overlaps {overlaps}, scores {scores} and threshold {threshold}"
+        asked = f"for overlaps {overlaps}, scores {scores} and threshold {threshold}"
         cases.append(Case(asked, (overlaps, scores, threshold), right, mistakes))
     judge_lists(nms, cases, "the places of the boxes that stay")
 
@@ -331,6 +335,8 @@ def check_match_voc(match: Callable) -> None:
             (under, "Under the threshold nothing is found"),
             (taken, "A detection under the threshold finds nothing: the next may find the object"),
             ([int(o >= 0) for o in right], "Return the object's place, not whether it hits"),
+            ([o + 1 for o in right], "Places count from 0, and −1 stands for no object"),
+            ([o + (o >= 0) for o in right], "Places count from 0"),
         ]
         cases.append(Case(asked, (overlaps, threshold), right, mistakes))
     judge_lists(match, cases, "for each detection the object's place, or −1")

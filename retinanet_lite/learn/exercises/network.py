@@ -62,7 +62,7 @@ def check_describe(describe: Callable) -> None:
                 (x, y, x1 - x2, y1 - y2),
                 "A size is not negative: subtract the first edge from the second",
             ),
-            ((x1, y1, x2, y2), "That is an edge itself"),
+            ((x1, y1, x2, y2), "The left and the top edge are not the centre"),
         ]
         box = [x1, y1, x2, y2]
         cases.append(Case(f"for {box}", [box], (x, y, w, h), mistakes))
@@ -212,7 +212,7 @@ def check_merge(merge: Callable) -> None:
             if "must match" not in str(stop):
                 raise
             how = "before you add" if len(lateral[0, 0]) == 4 else "not by a factor"
-            raise NotYet(f"{stop}. Stretch coarser to the size of lateral, {how}") from None
+            raise Stopped(f"{stop}. Stretch coarser to the size of lateral, {how}") from None
 
     def read(said: object, case: Case) -> torch.Tensor:
         said = tensor(said, "as large as lateral", case.asked)
@@ -259,6 +259,7 @@ def check_to_grid(to_grid: Callable) -> None:
             ),
         ]
         asked = f"for {list(rows.shape)}, height {height} and width {width}"
+        asked += f", which is {anchors} rows a cell,"
         wanted = rows.reshape(images, height, width, channels).permute(0, 3, 1, 2)
         cases.append(Case(asked, (rows, height, width), wanted, mistakes))
 
@@ -431,8 +432,11 @@ def check_best_level(best_level: Callable) -> None:
                 "`nine` was made for stride 32: multiply by the stride / 32",
             ),
             (best([stride / 4 for stride in STRIDES]), "The base size is four strides"),
-            (best(num_scales=1), "A cell has anchors of three scales; you tried one"),
-            (best(ratios=[1.0]), "A cell has anchors of three ratios; you tried squares alone"),
+            (best(num_scales=1), "That is the best of one scale; a cell has anchors of three"),
+            (
+                best(ratios=[1.0]),
+                "That is the best of the squares; a cell has anchors of three ratios",
+            ),
             (best(reach=0.5), "The box begins at the anchors' centre; put its own centre there"),
             (best(shared_once=False), "The shared area is in both: subtract it once"),
             *[

@@ -197,7 +197,7 @@ def check_focal(focal: Callable) -> None:
         except Stopped as stop:
             if not isinstance(stop.__cause__, TypeError) or "Tensor" not in str(stop):
                 raise
-            raise NotYet(
+            raise Stopped(
                 f"{stop}. p and target are plain numbers here: use `if` and `math.log`"
             ) from None
 
@@ -231,7 +231,7 @@ def check_prior_bias(prior_bias: Callable) -> None:
         case, hint = problem
         raise NotYet(
             f"{case.asked} your bias is {case.said:.5f}, whose sigmoid is "
-            f"{sigmoid(case.said):.5f}{f'. {hint}' if hint else ''}"
+            f"{sigmoid(case.said):.5f}, not {case.arguments[0]}{f'. {hint}' if hint else ''}"
         )
 
 
@@ -261,10 +261,20 @@ def check_split_levels(split_levels: Callable) -> None:
             )
         yours = [level.shape[1] for level in levels]
         if yours != sizes:
-            raise NotYet(f"{asked} your levels have {yours} rows, they should have {sizes}")
+            hint = ". A cell has nine rows" if [9 * n for n in yours] == sizes else ""
+            raise NotYet(f"{asked} your levels have {yours} rows, they should have {sizes}{hint}")
         wanted = rows.split(sizes, dim=1)
         shapes = [list(level.shape) for level in levels], [list(level.shape) for level in wanted]
         if shapes[0] != shapes[1]:
             raise NotYet(f"{asked} your levels are {shapes[0]}, they should be {shapes[1]}")
         if not same(levels, list(wanted)):
-            raise NotYet(f"{asked} the sizes are right, the numbers are not: keep them in order")
+            pairs = zip(levels, wanted, strict=True)
+            place = next(place for place, pair in enumerate(pairs) if not same(*pair))
+            off = (levels[place] != wanted[place]).any(dim=2).nonzero()[0].tolist()
+            yours, right = (
+                level[off[0], off[1]].tolist() for level in (levels[place], wanted[place])
+            )
+            raise NotYet(
+                f"{asked} the sizes are right, the numbers are not: in image {off[0]}, "
+                f"row {off[1]} of P{place + 3} should be {right}, yours is {yours}"
+            )

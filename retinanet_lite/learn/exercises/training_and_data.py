@@ -151,7 +151,12 @@ def check_to_labels(to_labels: Callable) -> None:
         order = sorted(set(ids))
         first_seen = list(dict.fromkeys(ids))
         wanted = [order.index(i) for i in ids]
+        with_doubles = sorted(ids)
         mistakes = [
+            (
+                [with_doubles.index(i) for i in ids],
+                "An id that comes twice counts once: make the labels from the different ids",
+            ),
             ([i - 1 for i in ids], "The ids have gaps, the labels have none"),
             ([i + 1 for i in wanted], "Labels start at 0; the background has none"),
             (
