@@ -1,7 +1,7 @@
 """Anchor coverage: before any training, how well the anchors fit a data set's objects.
 
-An object that no anchor overlaps by half is learned from its best anchor alone, and hardly.
-"It trained, but finds nothing" is most often this. docs/anchors.md, "Which objects are covered".
+An object that no anchor overlaps by half is learned from its best anchor alone. Ask before you
+train, and see what would help: docs/anchors.md, "Which objects are covered".
 """
 
 from collections.abc import Callable, Iterable
@@ -81,8 +81,8 @@ class Coverage:
             lines.append(
                 f"- {count} of these are smaller than the smallest anchor ({smallest:.0f} pixels): "
                 f"scale the images up by {factor:.1f} (the detector's size), or use smaller "
-                f"anchors: Anchors(size={anchors.size / factor:.1f}). The first helps more: "
-                f"smaller anchors stand no closer together."
+                f"anchors: Anchors(size={anchors.size / factor:.1f}). The first gives an object "
+                f"more anchors, at {round(factor, 1) ** 2:.1f} times the pixels."
             )
         if count := int(large.sum()):
             lines.append(
