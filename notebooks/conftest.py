@@ -1,6 +1,7 @@
 """What `pytest --nbval notebooks/` needs to know, so that the plain command is enough."""
 
 import os
+import tempfile
 
 
 def pytest_configure(config):
@@ -10,4 +11,6 @@ def pytest_configure(config):
     )
     # threads that wait actively can make a training many times slower where a core is taken
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # the stored outputs are those of open blanks, whatever the reader has built
+    os.environ["RETINANET_LITE_MINE"] = tempfile.mkdtemp()
     os.environ.pop("MPLBACKEND", None)  # with "Agg" no figure would come out

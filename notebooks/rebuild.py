@@ -9,6 +9,7 @@ The same script gives the same file, cell ids included, so that a diff shows wha
 import hashlib
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def rebuild(script: Path) -> Path:
 def main(prefixes: list[str]) -> int:
     os.environ.pop("MPLBACKEND", None)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # see conftest.py
+    os.environ["RETINANET_LITE_MINE"] = tempfile.mkdtemp()  # likewise
     scripts = sorted((HERE / "scripts").glob("[0-9]*.py"))
     for prefix in prefixes:
         if not any(script.name.startswith(prefix) for script in scripts):

@@ -309,6 +309,9 @@ OPERATORS = {
     ast.Gt: (ast.GtE, ast.Lt),
     ast.GtE: (ast.Gt, ast.LtE),
     ast.Eq: (ast.NotEq,),
+    ast.NotEq: (ast.Eq,),
+    ast.Is: (ast.IsNot,),
+    ast.IsNot: (ast.Is,),
     ast.In: (ast.NotIn,),
     ast.NotIn: (ast.In,),
     ast.And: (ast.Or,),
@@ -362,7 +365,9 @@ def others(node: ast.AST, names: set[str]) -> Iterator[ast.AST | str]:
                 order = list(node.elts)
                 order[i], order[j] = order[j], order[i]
                 yield ast.Tuple(order, ast.Load())
-    if not isinstance(node, ast.Slice) and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
+    sliced = any(isinstance(inner, ast.Slice) for inner in ast.iter_child_nodes(node))
+    sliced = isinstance(node, ast.Slice) or isinstance(node, ast.Tuple) and sliced
+    if not sliced and isinstance(getattr(node, "ctx", ast.Load()), ast.Load):
         for around in AROUND:
             yield around.format(ast.unparse(node))
 
@@ -384,7 +389,7 @@ def wrong_sources(source: str) -> Iterator[str]:
     seen = {ast.unparse(tree)}
     yield from seen
     for node in list(ast.walk(tree)):
-        if not isinstance(node, ast.expr) or id(node) in functions:
+        if not isinstance(node, ast.expr) or id(node) in functions or isinstance(node, ast.Starred):
             continue
         for other in others(node, names):
             new = ast.parse(other, mode="eval").body if isinstance(other, str) else other

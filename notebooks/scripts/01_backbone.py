@@ -188,12 +188,41 @@ print("with shortcuts it fits better than without:  ", shortcuts < deep)
 # %% [markdown]
 # It is the *training* loss that is worse: in these 120 steps the deep network without shortcuts has learned less from the same pictures. With shortcuts it starts worst, as its weights are random and not 0, and ends best. (That is one run, with one seed.) He et al. found the same with real pictures and much longer training, and called it degradation. As published (table 2 of the paper, validation pictures of ImageNet, ten crops each; the training errors are its figure 4): plain networks of 18 and 34 layers choose the wrong class in 27.94% and 28.54% of the pictures, those with shortcuts in 27.88% and 25.03%.
 #
-# ### The class
+# ### Build it (15 min)
 #
-# This is the whole block. `inplanes` are the channels that come in, `planes` the channels of its 3×3 convolutions. The only new thing is `downsample`: where a block changes the size or the number of channels, its output and its input can't be added. Then the input takes a 1×1 convolution of the same stride first.
+# Now write the whole block. `inplanes` are the channels that come in, `planes` the channels of both 3×3 convolutions. The first convolution may have stride 2. The only new thing is `downsample`: where a block changes the size or the number of channels, its output and its input can't be added. Then the shortcut goes through `downsample` first, a 1×1 convolution of the same stride and a batch norm, which the block gets ready made. It is None where the shapes agree.
+#
+# `learn.keep` compares your block with the package's: outputs and gradients, with the same weights. That works only if your layers have the names in the docstring. If it is right, it is kept in a file of yours, `mine/block.py`, and notebook 07 builds *your* detector with it.
+#
+# *Hint: all you need stands in the cell that computed `change` and `y` by hand.*
 
 
 # %%
+class MyBlock(nn.Module):
+    """Two 3×3 convolutions and a shortcut.
+
+    Layers: conv1 and conv2, without bias; bn1 and bn2; downsample, as given.
+    Shapes: x [B, inplanes, H, W] → [B, planes, H / stride, W / stride], rounded up.
+    """
+
+    expansion = 1  # output channels = 1 · planes
+
+    def __init__(self, inplanes, planes, stride=1, downsample=None):
+        super().__init__()
+        # your turn: the layers
+
+    def forward(self, x):
+        # your turn
+        ...
+
+
+learn.keep(MyBlock)
+
+# %% [markdown]
+# Our block is folded in the next cell. The page goes on with it, whether you have written yours or not.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 class BasicBlock(nn.Module):
     expansion = 1  # output channels = 1 · planes
 

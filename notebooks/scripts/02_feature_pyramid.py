@@ -145,10 +145,40 @@ rows_of_C5 = torch.arange(14.0)[None, None]
 print(F.interpolate(rows_of_C5, size=27, mode="nearest").int().tolist()[0][0])
 
 # %% [markdown]
-# ## The class
+# ## Build it (15 min)
+#
+# You have made all of the pyramid by hand. Put it into a class: eight convolutions, and the way through them. It has to take images of odd sizes. `learn.keep` compares it with the package's pyramid, and keeps it in `mine/pyramid.py` if it is right.
+#
+# *Hint: `interpolate` with `size=`, and M4, not M5, is handed down to M3.*
 
 
 # %%
+class MyPyramid(nn.Module):
+    """C3, C4 and C5 become five levels of one width.
+
+    Layers: lateral3, lateral4, lateral5 (1×1); output3, output4, output5 (3×3);
+        p6 and p7 (3×3, stride 2).
+    Shapes: inputs [C3, C4, C5], with C3_size, C4_size and C5_size channels
+        → [P3, P4, P5, P6, P7], each with feature_size channels.
+    """
+
+    def __init__(self, C3_size, C4_size, C5_size, feature_size=256):
+        super().__init__()
+        # your turn: the layers
+
+    def forward(self, inputs):
+        C3, C4, C5 = inputs
+        # your turn
+        ...
+
+
+learn.keep(MyPyramid)
+
+# %% [markdown]
+# Our class is folded in the next cell.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 class PyramidFeatures(nn.Module):
     def __init__(self, C3_size, C4_size, C5_size, feature_size=256):
         super().__init__()

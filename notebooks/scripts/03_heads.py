@@ -139,9 +139,39 @@ _ = ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 # ## The head
 #
 # Before the output come four 3×3 convolutions with ReLU. They keep the 256 channels. There are two such heads, one for classes and one for deltas. They have the same form, and share no weights.
+#
+# ### Build it (10 min)
+#
+# Write the head for any number of values an anchor: 4 for the deltas, K for the classes. `learn.keep` compares it with both of the package's, and keeps it in `mine/head.py` if it is right.
+#
+# *Hint: no ReLU after the output, since deltas and logits may be negative. Then the two calls that made rows of channels.*
 
 
 # %%
+class MyHead(nn.Module):
+    """Four 3×3 convolutions with ReLU, and one that answers: one row an anchor.
+
+    Layers: conv1, conv2, conv3, conv4 and output, all 3×3.
+    Shapes: x [B, in_channels, h, w] → [B, h · w · num_anchors, values].
+    """
+
+    def __init__(self, in_channels, num_anchors, values, feature_size=256):
+        super().__init__()
+        self.values = values
+        # your turn: the layers
+
+    def forward(self, x):
+        # your turn
+        ...
+
+
+learn.keep(MyHead)
+
+# %% [markdown]
+# Our class is folded in the next cell.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 class Head(nn.Module):
     def __init__(self, in_channels, num_anchors, values, feature_size=256):
         super().__init__()
@@ -159,6 +189,7 @@ class Head(nn.Module):
         return x.reshape(len(x), -1, self.values)  # [B, rows · columns · A, V]
 
 
+# %%
 regression_model = Head(256, num_anchors=9, values=4)
 classification_model = Head(256, num_anchors=9, values=20)
 

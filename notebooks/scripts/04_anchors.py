@@ -118,10 +118,31 @@ print(shape(centres), "→", shape(P5_anchors), "→", shape(P5_anchors.reshape(
 # %% [markdown]
 # The reshape needs no permute. We built the tensor in the order of the heads' rows: cell by cell along the row, in each cell anchor by anchor.
 #
-# ## The function
+# ## Build it (15 min)
+#
+# One function for all five levels, P3 to P7, of an image of any size. Level l has stride 2^l, ⌈height / 2^l⌉ rows and ⌈width / 2^l⌉ columns. Its nine shapes are those of P5, `nine`, times its stride / 32. `learn.keep` compares your list with the package's, and keeps the function in `mine/anchors.py` if it is right.
+#
+# *Hint: what you have done for P5, in a loop. `-(-a // b)` divides and rounds up. You may use the page's `nine`; it is kept along.*
 
 
 # %%
+def my_anchors(height, width):
+    """All anchors of an image of height×width pixels.
+
+    Returns [N, 4]: x1, y1, x2, y2 in pixels. P3 first, P7 last; cells row by row; in a cell
+    all scales of the first ratio, then of the next.
+    """
+    # your turn
+    ...
+
+
+learn.keep(my_anchors)
+
+# %% [markdown]
+# Our function is folded in the next cell.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def make_anchors(height, width):
     """All N anchors of an image, [N, 4]."""
     levels = []
@@ -136,6 +157,7 @@ def make_anchors(height, width):
     return torch.cat(levels)
 
 
+# %%
 anchors = make_anchors(640, 832)
 print(shape(anchors), shape(anchors) == [99765, 4])
 print("row 95,592:", anchors[95592].tolist())

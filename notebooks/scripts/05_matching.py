@@ -24,7 +24,7 @@ from torchvision.ops import box_iou
 
 import retinanet_lite
 from retinanet_lite import learn
-from retinanet_lite.data.drawing import CLASSES, walkthrough_scene
+from retinanet_lite.data.drawing import CLASSES, random_scene, walkthrough_scene
 
 learn.show_map(here="matching")
 
@@ -111,6 +111,55 @@ learn.show_matching(
 # %% [markdown]
 # Each mark is the centre of an anchor, or of several that stand on one another. The pill's anchor was negative before, so 350 are positive now, 98,768 negative, and 647 ignored as before. P7, whose anchors are larger than any object here, has no positive one, and a few ignored.
 #
+# ### Build it (15 min)
+#
+# Write both rules in one function. `learn.keep` compares it with the package's `match_anchors`, and keeps it in `mine/matching.py` if it is right. An image may have no object at all: then every anchor is negative. An object that no anchor overlaps has no best anchor.
+#
+# *Hint: first the three cases, as above. Then go through the objects, from the one whose best IoU is least to the one whose best IoU is greatest, and give each its best anchor: who comes last has the last word. `argsort` tells the order, and `iou.max(dim=0)` the best anchor of each object.*
+
+
+# %%
+def my_matches(anchors, boxes):
+    """Which object each anchor learns.
+
+    Shapes: anchors [N, 4] and boxes [M, 4] → matches [N], whole numbers: the row of the object,
+    or −1 for negative, or −2 for ignored.
+    """
+    # your turn
+    ...
+
+
+learn.keep(my_matches)
+
+# %% [markdown]
+# Our function is folded in the next cell.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+def match(anchors, boxes):
+    if len(boxes) == 0:
+        return torch.full((len(anchors),), -1)
+    iou = box_iou(anchors, boxes)  # [N, M]
+    best_iou, matches = iou.max(dim=1)  # of each anchor
+    matches[best_iou < 0.5] = -2
+    matches[best_iou < 0.4] = -1
+    best_iou, best_anchor = iou.max(dim=0)  # of each object, [M]
+    for number in best_iou.argsort().tolist():
+        if best_iou[number] > 0:
+            matches[best_anchor[number]] = number
+    return matches
+
+
+# %% [markdown]
+# The package's does the same. Compared on this scene and on a second one:
+
+# %%
+for one in (scene, random_scene(seed=1)):
+    package = retinanet_lite.match_anchors(anchors, one.boxes)
+    apart = (match(anchors, one.boxes) != package).sum().item()
+    print(f"{len(one.boxes)} objects: {apart} of {len(package):,} anchors differ")
+
+# %% [markdown]
 # ### Play with it
 #
 # Here is one object alone, the blue box; what the picture shows elsewhere does not count. Move its edges with the sliders, and see which anchors learn it, and on which level. The four bars at the right are the next section's. Make it as flat as the pill, or as small as the square. Then move the two thresholds: under the left one an anchor is negative, from the right one on it is positive.

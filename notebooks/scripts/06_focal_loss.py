@@ -237,38 +237,65 @@ print("ours:    gradient", round(logit.grad.item(), 3))
 #
 # PyTorch's `logsigmoid` needs no rounded probability on its way, as you saw in notebook 03.
 #
-# ## The class
+# ## Build it (20 min)
 #
-# Matching, targets, focal loss, box loss: all of it, for a batch. `annotations` is [B, M, 5]: each row has the four edges and the class of an object. M is the number of objects in the fullest image; the others are filled up with rows of −1.
+# Both losses of an image, from what the heads say. The classes: a target for every entry, the focal loss on logits, without the ignored anchors, and the sum divided by the number of positive anchors, or by 1 if there is none. The boxes: smooth L1 with β = 1/9 between the deltas and the targets of notebook 05, its mean over the four numbers of all positive anchors, and 0 if there is none. `learn.keep` compares both, and their gradients, with the package's, for images with and without objects and for logits of several hundred. If all is right, it keeps the function in `mine/losses.py`.
+#
+# *Hint: `matches[positive]` are the rows of the objects that positive anchors learn, one for each. `retinanet_lite.BBoxTransform().encode(anchors, boxes)` makes targets, `F.smooth_l1_loss(…, beta=1 / 9, reduction="sum")` the boxes' sum.*
 
 
 # %%
-transform = retinanet_lite.BBoxTransform()  # of notebook 05
+def my_losses(logits, deltas, anchors, objects, matches):
+    """The losses of one image: of the classes and of the boxes, two numbers.
+
+    Shapes: logits [N, K], deltas [N, 4], anchors [N, 4]; objects [M, 5], four edges and the
+    class of each; matches [N], the row of the object that an anchor learns, −1 or −2.
+    """
+    # your turn: return of_classes, of_boxes
+    ...
 
 
+learn.keep(my_losses)
+
+# %% [markdown]
+# Ours is folded in the next cell.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def focal_loss(logits, targets, alpha=0.25, gamma=2.0):
     s = torch.where(targets == 1, logits, -logits)
     alpha_t = torch.where(targets == 1, alpha, 1 - alpha)
     return alpha_t * torch.exp(gamma * F.logsigmoid(-s)) * -F.logsigmoid(s)
 
 
+def losses_of_image(logits, deltas, anchors, objects, matches):
+    positive = matches >= 0
+    matched = objects[matches[positive]]  # one row per positive anchor, 5 numbers each
+    count = max(1, len(matched))
+
+    targets = torch.zeros_like(logits)
+    targets[positive, matched[:, 4].long()] = 1
+    entries = focal_loss(logits, targets)[matches != -2]
+
+    wanted = retinanet_lite.BBoxTransform().encode(anchors[positive], matched[:, :4])
+    off = F.smooth_l1_loss(deltas[positive], wanted, beta=1 / 9, reduction="sum")
+    return entries.sum() / count, off / (4 * count)
+
+
+# %% [markdown]
+# ## The class
+#
+# Matching and both losses, for a batch. `annotations` is [B, M, 5]: each row has the four edges and the class of an object. M is the number of objects in the fullest image; the others are filled up with rows of −1. The losses of the images are averaged.
+
+
+# %%
 class FocalLoss(nn.Module):
     def forward(self, classification, regression, anchors, annotations):
         losses = []
         for logits, deltas, rows in zip(classification, regression, annotations, strict=True):
             objects = rows[rows[:, 4] >= 0]  # without the rows of −1
             matches = retinanet_lite.match_anchors(anchors, objects[:, :4])
-            positive = matches >= 0
-            matched = objects[matches[positive]]  # one row per positive anchor, 5 numbers each
-            count = max(1, len(matched))
-
-            targets = torch.zeros_like(logits)
-            targets[positive, matched[:, 4].long()] = 1
-            entries = focal_loss(logits, targets)[matches != -2]
-
-            wanted = transform.encode(anchors[positive], matched[:, :4])
-            off = F.smooth_l1_loss(deltas[positive], wanted, beta=1 / 9, reduction="sum")
-            losses.append([entries.sum() / count, off / (4 * count)])
+            losses.append(losses_of_image(logits, deltas, anchors, objects, matches))
         c, r = zip(*losses, strict=True)
         return {"classification": torch.stack(c).mean(), "regression": torch.stack(r).mean()}
 
@@ -313,7 +340,7 @@ print(
     " of all 20:",
     round(entries.sum().item(), 3),
 )
-encoded = transform.encode(anchors[STAR], boxes[0])
+encoded = retinanet_lite.BBoxTransform().encode(anchors[STAR], boxes[0])
 terms = F.smooth_l1_loss(torch.zeros(4), encoded, beta=1 / 9, reduction="none")
 print(
     "smooth L1 of the four:",

@@ -119,7 +119,7 @@ with torch.random.fork_rng():  # so that the numbers drawn below stay the same
         print(f"weights times {factor}: the gradient's length times {float(share):g}")
 
 # %% [markdown]
-# (The paper says a fixed standard deviation of 0.01 for the new layers, and so does a comment in the original. Its code does what you see here, except that it leaves the biases of all but the two output layers as PyTorch draws them.)
+# (The paper, section 4.1, says a fixed standard deviation of 0.01 for the new layers. The original's code does what you see here, except that it leaves the biases of all but the two output layers as PyTorch draws them.)
 #
 # ### The prior
 #
@@ -243,43 +243,102 @@ print({name: round(loss.item(), 3) for name, loss in losses.items()})
 # %% [markdown]
 # Two numbers; for the scene alone, notebook 06 printed 1.133 for the classes and 1.134 for the boxes. These are means over two images.
 #
-# ## The class
+# ## Build it (15 min)
 #
-# Our class always freezes batch norm; that is simplest. So the package's models on this page are asked for it, with `freeze_bn=True`. By default their batch norm would learn here, since the weights are random.
+# The parts are there; say what is done with them. `predict` is the network: from images to logits, deltas and anchors. `forward` gives losses if it is called with annotations, and detections if it is called without. `learn.keep` compares your detector with the package's: predictions, gradients, losses and detections. If it is right, it is kept in `mine/detector.py`.
+#
+# *Hint: one head goes over all five levels; `torch.cat(…, dim=1)` makes one list of them. `self.focal_loss` and `self.detection` need what `predict` gives, and the docstring says in which order.*
 
 
 # %%
-class RetinaNet(nn.Module):
-    def __init__(self, num_classes, block, layers):
+class MyRetinaNet(nn.Module):
+    """The detector, made of its parts.
+
+    fpn: [C3, C4, C5] → [P3, …, P7]. Each head: one level → rows [B, h · w · 9, …].
+    anchors(size): [N, 4], for size (H, W); anchors.level_counts(H, W): rows of each level.
+    focal_loss(logits, deltas, anchors, annotations): a dict with the two losses.
+    detection(logits, deltas, anchors, level_counts, size): a list with a dict for each image.
+    """
+
+    def __init__(
+        self, backbone, fpn, regression_model, classification_model, anchors, focal_loss, detection
+    ):
         super().__init__()
-        self.backbone = ResNet(block, layers)
-        self.fpn = PyramidFeatures(*self.backbone.out_channels)
-        self.regression_model = RegressionModel(256)
-        self.classification_model = ClassificationModel(256, num_classes=num_classes)
-        self.anchors = Anchors()
-        self.focal_loss = FocalLoss()
+        self.backbone, self.fpn = backbone, fpn
+        self.regression_model, self.classification_model = regression_model, classification_model
+        self.anchors, self.focal_loss, self.detection = anchors, focal_loss, detection
 
-        initialise(self)
-        for model in (self.regression_model, self.classification_model):
-            nn.init.normal_(model.output.weight, std=1e-8)
-        nn.init.constant_(self.classification_model.output.bias, -math.log(99))
-        self.backbone.freeze_bn()
+    def predict(self, images):
+        """images [B, 3, H, W] → logits [B, N, K], deltas [B, N, 4], anchors [N, 4]"""
+        # your turn
+        ...
 
-    def forward(self, images, annotations):
+    def forward(self, images, annotations=None):
+        """With annotations [B, M, 5] the losses, without them the detections."""
+        # your turn
+        ...
+
+
+learn.keep(MyRetinaNet)
+
+# %% [markdown]
+# Ours is folded in the next cell.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
+class RetinaNet(nn.Module):
+    def __init__(
+        self, backbone, fpn, regression_model, classification_model, anchors, focal_loss, detection
+    ):
+        super().__init__()
+        self.backbone, self.fpn = backbone, fpn
+        self.regression_model, self.classification_model = regression_model, classification_model
+        self.anchors, self.focal_loss, self.detection = anchors, focal_loss, detection
+
+    def predict(self, images):
         features = self.fpn(self.backbone(images))
-        regression = torch.cat([self.regression_model(P) for P in features], dim=1)
-        classification = torch.cat([self.classification_model(P) for P in features], dim=1)
-        return self.focal_loss(classification, regression, self.anchors(images), annotations)
+        logits = torch.cat([self.classification_model(P) for P in features], dim=1)
+        deltas = torch.cat([self.regression_model(P) for P in features], dim=1)
+        return logits, deltas, self.anchors(images.shape[-2:])
+
+    def forward(self, images, annotations=None):
+        logits, deltas, anchors = self.predict(images)
+        if annotations is not None:
+            return self.focal_loss(logits, deltas, anchors, annotations)
+        size = images.shape[-2:]
+        counts = self.anchors.level_counts(*size)
+        return self.detection(logits, deltas, anchors, counts, size)
+
+
+# %% [markdown]
+# ### With its first weights
+#
+# Now the parts go in, and get their first weights, as above. Here batch norm is always frozen; that is simplest. So the package's models on this page are asked for it, with `freeze_bn=True`. By default their batch norm would learn here, since the weights are random.
+
+
+# %%
+def new_retinanet(num_classes, block, layers):
+    backbone = ResNet(block, layers)
+    heads = RegressionModel(256), ClassificationModel(256, num_classes=num_classes)
+    pyramid = PyramidFeatures(*backbone.out_channels)
+    model = RetinaNet(backbone, pyramid, *heads, Anchors(), FocalLoss(), retinanet_lite.Detection())
+
+    initialise(model)
+    for head in heads:
+        nn.init.normal_(head.output.weight, std=1e-8)
+    nn.init.constant_(heads[1].output.bias, -math.log(99))
+    backbone.freeze_bn()
+    return model
 
 
 # %% [markdown]
 # ### Proof
 #
-# The package's `RetinaNet` does the same, and it also detects: without annotations, `model(images)` gives boxes. With the same weights the losses are the same, and so is the gradient of every parameter. For that a ResNet-18 is enough, and the scenes at a quarter of their height and width.
+# The package's `RetinaNet` does the same. With the same weights the losses are the same, and so is the gradient of every parameter. For that a ResNet-18 is enough, and the scenes at a quarter of their height and width.
 
 # %%
 small, small_annotations = to_batch([walkthrough_scene(160, 208), random_scene(1, 160, 208)])
-ours = RetinaNet(20, retinanet_lite.BasicBlock, [2, 2, 2, 2])
+ours = new_retinanet(20, retinanet_lite.BasicBlock, [2, 2, 2, 2])
 package = retinanet_lite.retinanet_resnet18(num_classes=20, freeze_bn=True)
 package.load_state_dict(ours.state_dict())
 
@@ -292,6 +351,25 @@ pairs = [(p.grad, q.grad) for p, q in zip(ours.parameters(), package.parameters(
 # some gradients are tiny, so the difference is compared with the gradient's own length
 apart = [((g - h).norm() / h.norm()).item() for g, h in pairs if g is not None]
 print(f"gradients of {len(apart)} tensors differ by at most {max(apart):.2f} of their length")
+
+# %% [markdown]
+# ### Your RetinaNet
+#
+# How much of it is yours? A detector has nine parts to build. Those that you have kept, in this notebook and in those before, are checked again and put into a model of the package, in the place of its own; where a blank is still open, the package's part stays. The parameters have the same names, so the weights stay, too. Here is a small one, and its losses before and after:
+
+# %%
+learn.show_parts()
+
+# %%
+mixed = retinanet_lite.RetinaNet(20, retinanet_lite.BasicBlock, [1, 1, 1, 1], feature_size=64)
+before = mixed(small, small_annotations)
+learn.with_your_parts(mixed)
+after = mixed(small, small_annotations)
+apart = max(abs(before[name] - after[name]).item() for name in before)
+print(f"losses differ by at most {apart:.4f}")
+
+# %% [markdown]
+# Notebook 08 trains such a model, with your parts in it. If you change a part, run its cell again: the older file is not lost, it moves to `mine/before/`, and `learn.undo_keep("pyramid")` brings it back.
 
 # %% [markdown]
 # ## The first step

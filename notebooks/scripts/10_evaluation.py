@@ -87,10 +87,33 @@ print("recall:   ", recall.round(2).tolist())
 #
 # ### Average precision
 #
-# For each recall, ask for the best precision to be had *at this recall or a higher one*. This is called the **envelope**. COCO, a well-known data set with rules for this, asks 101 times, at the recalls 0, 0.01, 0.02 … 1. Where a recall is never reached the answer is 0. The mean of the 101 answers is the **average precision**, AP:
+# For each recall, ask for the best precision to be had *at this recall or a higher one*. This is called the **envelope**. COCO, a well-known data set with rules for this, asks 101 times, at the recalls 0, 0.01, 0.02 … 1. Where a recall is never reached the answer is 0. The mean of the 101 answers is the **average precision**, AP.
+#
+# ### Build it (15 min)
+#
+# Write it for one class: from the scores of all its detections, in any order, whether each is a hit, and the number of objects. `learn.keep` compares it with the package's, and keeps it in `mine/average_precision.py` if it is right. If nothing was detected, it is 0.
+#
+# *Hint: first put the hits in order, the highest score first. Then `precision_and_recall`, which is kept along, and the 101 questions. `np.linspace(0, 1, 101)` makes the recalls.*
 
 
 # %%
+def my_average_precision(scores, hits, num_objects):
+    """The average precision of one class, a number from 0 to 1.
+
+    scores and hits: lists of the same length, one entry for each detection; a hit is True.
+    num_objects: how many objects there are to find, at least 1.
+    """
+    # your turn
+    ...
+
+
+learn.keep(my_average_precision)
+
+# %% [markdown]
+# Ours is folded in the next cell.
+
+
+# %% tags=["hide-input"] jupyter={"source_hidden": true}
 def average_precision(precision, recall, points=101):
     answers = []
     for wanted in np.linspace(0, 1, points):
@@ -99,6 +122,13 @@ def average_precision(precision, recall, points=101):
     return sum(answers) / points
 
 
+def ap_of(scores, hits, num_objects):
+    order = np.argsort([-score for score in scores], kind="stable")
+    ranked = [hits[i] for i in order]
+    return average_precision(*precision_and_recall(ranked, num_objects))
+
+
+# %%
 print("AP:              ", round(average_precision(precision, recall), 4))
 print("51 ones, 50 · 2/3:", round((51 * 1 + 50 * 2 / 3) / 101, 4))
 
@@ -191,8 +221,7 @@ by_hand = {}
 for threshold in np.linspace(0.5, 0.95, 10).tolist():
     values = []
     for k in range(20):
-        _, hits, count = ranking(k, threshold)
-        values.append(average_precision(*precision_and_recall(hits, count)))
+        values.append(ap_of(*ranking(k, threshold)))
     by_hand[threshold] = values  # one AP a class
 AP50, AP75 = np.mean(by_hand[0.5]), np.mean(by_hand[0.75])
 AP = np.mean(list(by_hand.values()))
@@ -494,6 +523,14 @@ precision, recall = precision_and_recall([True, False, True], num_objects=2)
 print("101 recalls (COCO):    ", round(average_precision(precision, recall), 3))
 print("11 recalls (VOC 2007): ", round(average_precision(precision, recall, points=11), 3))
 print("the area (VOC 2010 on):", round(0.5 * 1 + 0.5 * 2 / 3, 3))
+
+# %% [markdown]
+# ## Your RetinaNet, measured
+#
+# If some parts of the detector are yours, notebook 08 has kept what it trained with them. Here it detects, with your parts, in the hundred test pictures of notebook 08, and is measured: by your average precision, if you have built it, and by COCO's own program.
+
+# %%
+learn.measure_yours(test_scenes())
 
 # %% [markdown]
 # ## What to remember

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any
 
 MODULES = ("diagrams", "figures", "detection_figures", "training_figures", "study_figures")
-MODULES += ("explorers", "exercises")
+MODULES += ("explorers", "exercises", "building")
 
 
 def __getattr__(name: str) -> Any:

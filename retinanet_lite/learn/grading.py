@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from types import CodeType
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,18 @@ def watched(answer: Callable) -> Callable:
 def told(error: Exception, answer: Callable) -> str:
     """An error of the learner's own, with the last line of their code that it came through."""
     said = ": ".join(filter(None, [type(error).__name__, str(error)]))
-    code = getattr(answer, "__code__", None)
+    code = code_of(answer)
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if code and frame.filename == code.co_filename]
     if not own:
         return said
     return f"{said}, in line {own[-1].lineno}" + (f": {own[-1].line}" if own[-1].line else "")
+
+
+def code_of(answer: Callable) -> CodeType | None:
+    """The code of a function, or of a class's first method; None for what is not Python's."""
+    functions = [answer, *vars(answer).values()] if isinstance(answer, type) else [answer]
+    return next((f.__code__ for f in functions if hasattr(f, "__code__")), None)
 
 
 def plain(result: object) -> Any:

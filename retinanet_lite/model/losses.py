@@ -88,18 +88,20 @@ class FocalLoss(nn.Module):
         self, logits: Tensor, deltas: Tensor, anchors: Tensor, objects: Tensor
     ) -> tuple[Tensor, Tensor]:
         """The two losses of an image: logits [N, K], deltas [N, 4], objects [M, 5]."""
-        boxes, labels = objects[:, :4], objects[:, 4].long()
-        matches = match_anchors(anchors, boxes, self.positive, self.negative, self.keep_best)
+        matches = self.match(anchors, objects[:, :4])
         positive = matches >= 0  # [N]
-        row = matches[positive]  # [P], the object of each positive anchor
-        count = max(1, len(row))
-
+        matched = objects[matches[positive]]  # [P, 5], the object of each positive anchor
+        count = max(1, len(matched))
         targets = torch.zeros_like(logits)  # [N, K]
-        targets[positive, labels[row]] = 1
+        targets[positive, matched[:, 4].long()] = 1
         heard = matches != IGNORED
         entries = focal_loss(logits[heard], targets[heard], self.alpha, self.gamma)
-        of_boxes = self.box_losses(deltas[positive], anchors[positive], boxes[row])  # [P]
+        of_boxes = self.box_losses(deltas[positive], anchors[positive], matched[:, :4])  # [P]
         return entries.sum() / count, of_boxes.sum() / count
+
+    def match(self, anchors: Tensor, boxes: Tensor) -> Tensor:
+        """For every anchor the object that it learns, see `match_anchors`."""
+        return match_anchors(anchors, boxes, self.positive, self.negative, self.keep_best)
 
     def box_losses(self, deltas: Tensor, anchors: Tensor, boxes: Tensor) -> Tensor:
         """The box loss of each anchor, [...]; deltas, anchors and objects' boxes [..., 4]."""
