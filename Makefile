@@ -1,5 +1,6 @@
 # make lab           set everything up and open JupyterLab on the first notebook
 # make test          set everything up and run every test and every notebook
+# make filled        run every notebook with its blanks filled, and compare
 # make test-browser  look at every notebook, each of its controls, and the site in a real browser
 # make docs          make the site of notebooks and documents, in build/site
 # make notebooks     run the notebooks' scripts and store them as notebooks with their outputs
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/ready
 AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)
 
-.PHONY: lab test test-browser docs notebooks clean
+.PHONY: lab test filled test-browser docs notebooks clean
 
 lab: $(READY)
 	$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb $(AS_ROOT) $(LAB_OPTIONS)
@@ -37,6 +38,9 @@ docs: $(READY)
 
 notebooks: $(READY)
 	$(BIN)/python notebooks/rebuild.py $(NAMES)
+
+filled: $(READY)
+	$(BIN)/python notebooks/filled.py $(NAMES)
 
 clean:
 	rm -rf $(VENV) *.egg-info build

@@ -1,60 +1,21 @@
-"""The notebooks' "Build it": each blank, and its solution, which is folded behind it."""
+"""Run what the notebooks' "Build it" asks for: an answer, on the page where its blank is."""
 
 import ast
 import itertools
 import linecache
-from dataclasses import dataclass
-from pathlib import Path
 
-import jupytext
+from solutions import Solution, solutions
 
 from retinanet_lite import Anchors
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "notebooks" / "scripts").glob("*.py"))
+BLANKS = [one for one in solutions() if one.check == "keep"]
 NUMBERS = itertools.count()
-
-
-@dataclass(frozen=True)
-class Blank:
-    """A blank of a notebook: what the reader is to build, and the page's own form of it."""
-
-    script: Path
-    answer: str  # its name
-    blank: str  # the text of the cell, without the call of `keep`
-    solution: str  # the text of the folded cell, with the reader's name
-    page: tuple[str, ...]  # imports, functions and classes of the cells before
-
-
-def renamed(folded: str, answer: str) -> str:
-    """The folded cell with its last class or function called as the reader's."""
-    last = [node for node in ast.parse(folded).body if hasattr(node, "name")][-1]
-    kind = "class" if isinstance(last, ast.ClassDef) else "def"
-    old, new = f"{kind} {last.name}(", f"{kind} {answer}("
-    assert folded.count(old) == 1
-    return folded.replace(old, new)
 
 
 def definitions(source: str) -> str:
     kinds = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
     nodes = [node for node in ast.parse(source).body if isinstance(node, kinds)]
     return "\n\n".join(ast.unparse(node) for node in nodes)
-
-
-def collect() -> list[Blank]:
-    found = []
-    for script in SCRIPTS:
-        cells = [cell for cell in jupytext.read(script).cells if cell.cell_type == "code"]
-        for number, cell in enumerate(cells):
-            blank, _, answer = cell.source.rpartition("\n\n\nlearn.keep(")
-            if blank:
-                answer = answer.removesuffix(")")
-                page = tuple(definitions(before.source) for before in cells[1:number])
-                solution = renamed(cells[number + 1].source, answer)
-                found.append(Blank(script, answer, blank, solution, page))
-    return found
-
-
-BLANKS = collect()
 
 
 def run(source: str, names: dict) -> None:
@@ -64,15 +25,15 @@ def run(source: str, names: dict) -> None:
     exec(compile(source, name, "exec"), names)
 
 
-def page_of(blank: Blank) -> dict:
-    """The names that a page has where its blank is."""
+def page_of(blank: Solution) -> dict:
+    """The names that a page has where its blank is: imports, functions and classes."""
     names = {"__name__": "__main__", "nine": Anchors().shapes[2]}  # which 04 makes in a loop
-    for source in blank.page:
-        run(source, names)
+    for source in blank.before[1:]:  # the first installs the package
+        run(definitions(source), names)
     return names
 
 
-def made_of(blank: Blank, source: str):
+def made_of(blank: Solution, source: str):
     """The class or function that a text makes on its page."""
     names = page_of(blank)
     run(source, names)

@@ -5,6 +5,7 @@ import random
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -496,6 +497,16 @@ def test_a_teacher_checks_a_folder_from_the_shell(mine):
     assert status == 1 and "losses             not yet: stopped after 20 seconds" in text
     assert "head               not yet: the process died" in text
     assert "pyramid            not yet: " in text and "1 of 9 are right" in text
+
+
+@pytest.mark.slow
+def test_with_all_blanks_filled_the_pages_print_what_is_stored():
+    """Three of them, the others' parts kept first; `make filled` runs all."""
+    script = Path(solution_of("block").script).parents[1] / "filled.py"
+    command = [sys.executable, str(script), "07", "09", "10"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 of 9 are yours" in done.stdout and done.stdout.count("as stored") == 3
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -4,37 +4,24 @@ import copy
 import linecache
 import math
 import re
-from pathlib import Path
 
-import jupytext
 import pytest
 import torch
 import torch.nn.functional as F
+from solutions import PAGE, page, solutions
 from torchvision.ops import box_iou
 
 from retinanet_lite import Anchors
 from retinanet_lite.learn import exercises
 from retinanet_lite.learn.grading import Case, plain, same
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "notebooks" / "scripts").glob("*.py"))
-
-
-def collect():
-    """(check's name, source of the blank, source of the solution) of every exercise."""
-    found = []
-    for script in SCRIPTS:
-        cells = jupytext.read(script).cells
-        for cell, after in zip(cells, cells[1:], strict=False):
-            call = re.search(r"^learn\.(check_\w+)\((\w+)\)$", cell.source, flags=re.MULTILINE)
-            if call:
-                solution = re.search(r"<details>.*?```python\n(.*?)```", after.source, re.DOTALL)
-                blank = cell.source[: call.start()]
-                name = f"{script.stem[:2]}-{call[1]}"
-                found.append(pytest.param(call[1], call[2], blank, solution[1], id=name))
-    return found
-
-
-EXERCISES = collect()
+EXERCISES = [
+    pytest.param(
+        one.check, one.answer, one.blank, one.solution, id=f"{one.script.stem[:2]}-{one.check}"
+    )
+    for one in solutions()
+    if one.check != "keep"
+]
 
 
 def verdict(capsys, check, source, function):
@@ -44,6 +31,11 @@ def verdict(capsys, check, source, function):
     capsys.readouterr()
     getattr(exercises, check)(names[function])
     return capsys.readouterr().out.strip()
+
+
+def test_the_page_of_solutions_has_those_of_the_notebooks():
+    """If this fails: python notebooks/solutions.py"""
+    assert PAGE.read_text(encoding="utf-8") == page()
 
 
 def test_every_check_stands_in_a_notebook():

@@ -161,12 +161,37 @@ def test_a_link_that_leads_nowhere_is_seen(true, false):
     assert len(lost(ROOT / "README.md", PAGE.replace(true, false))) == 1
 
 
+def to_read(stem: str) -> int:
+    """The minutes that a notebook tells, to read it."""
+    return int(re.search(r"(\d+) minutes to read", text_of(ROOT / f"notebooks/{stem}.ipynb"))[1])
+
+
+def to_write(stem: str) -> int:
+    """The minutes that a notebook's blanks and exercises tell, added up."""
+    text = text_of(ROOT / f"notebooks/{stem}.ipynb")
+    times = re.findall(r"^#+ (?:Build it|Exercise.*) \((\d+) min\)$", text, re.MULTILINE)
+    return sum(map(int, times))
+
+
 def test_the_table_of_notebooks_tells_the_times_that_they_tell():
-    row = r"^\| \[\d\d [^\]]+\]\(notebooks/(\w+)\.ipynb\) \|[^|]+\| (.+) \| (.+) min \|$"
+    row = r"^\| \[\d\d [^\]]+\]\(notebooks/(\w+)\.ipynb\) \|[^|]+\| (.+) \| (.+) min \| (.+) \|$"
     table = re.findall(row, text_of(ROOT / "README.md"), re.MULTILINE)
-    assert [stem for stem, _, _ in table] == [path.stem for path in NOTEBOOKS]
+    assert [stem for stem, *_ in table] == [path.stem for path in NOTEBOOKS]
     units = {"seconds": "s", "minute": "min", "minutes": "min", "a": "1"}
-    for stem, to_run, to_read in table:
-        told = r"[Aa]bout (a|\d+) (seconds|minutes?) on a .* and (\d+) minutes to read"
-        number, unit, reading = re.search(told, text_of(ROOT / f"notebooks/{stem}.ipynb")).groups()
-        assert (to_run, to_read) == (f"{units.get(number, number)} {units[unit]}", reading), stem
+    for stem, to_run, reading, writing in table:
+        text = text_of(ROOT / f"notebooks/{stem}.ipynb")
+        number, unit = re.search(r"[Aa]bout (a|\d+) (seconds|minutes?) on a ", text).groups()
+        assert to_run == f"{units.get(number, number)} {units[unit]}", stem
+        assert int(reading) == to_read(stem)
+        assert writing == (f"{to_write(stem)} min" if to_write(stem) else "–"), stem
+        if to_write(stem):
+            assert f"minutes to read, and {to_write(stem)} to write" in text, stem
+
+
+def test_the_course_adds_the_minutes_up():
+    rows = re.findall(r"^\| \d \|.*$", text_of(ROOT / "docs/course.md"), re.MULTILINE)
+    for row in rows:
+        stems = re.findall(r"notebooks/(\w+)\.ipynb", row)
+        minutes = [int(number) for number in re.findall(r"\| (\d+) min ", row)]
+        assert minutes == [sum(map(to_read, stems)), sum(map(to_write, stems))], row
+    assert len(rows) == 6

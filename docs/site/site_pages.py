@@ -19,6 +19,15 @@ notebooks/*
 
 ```{toctree}
 :hidden:
+:caption: The course
+
+docs/course
+docs/questions
+docs/solutions
+```
+
+```{toctree}
+:hidden:
 :caption: Documents, to read
 
 docs/walkthrough

@@ -5,7 +5,7 @@
 #
 # **In this notebook a detector finds 11 of a picture's 13 objects, you train another one, and you see the whole of it once, from pixels to boxes.**
 #
-# It takes about a minute on a laptop's CPU, and 25 minutes to read. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
+# It takes about a minute on a laptop's CPU, 25 minutes to read, and 10 to write. You need Python and a first acquaintance with PyTorch: what a tensor is, and that a network learns by gradients. You need to know nothing about detectors.
 #
 # Run the cells one by one with Shift + Enter. A test runs them all, and compares what they print with what stands here.
 
@@ -166,6 +166,8 @@ print(f"{box_iou(all_anchors, by_hand[1:2]).max():.2f}")
 #
 # - `images`, here [1, 3, 320, 416]: one picture, three colours, 320 rows, 416 columns;
 # - `annotations`, here [1, 13, 5]: for each of the 13 objects its box and its class.
+#
+# > **Predict, then run.** A network with random weights looks at a scene of 13 objects. How many boxes does it report? *Your guess:*
 
 # %%
 small_scene = walkthrough_scene(height=320, width=416)
@@ -335,6 +337,24 @@ learn.check_edges(edges)
 #     return x - width / 2, y - height / 2, x + width / 2, y + height / 2
 # ```
 # </details>
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Draw a scene of your own with `draw` and `Shape` (see `retinanet_lite/data/drawing.py`) in which the detector errs.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Which errors are left when every shape is large and stands alone? Change one thing at a time: size, overlap, crowding, colour against the background. Does a low score go with an error, or is it sure and wrong?
+#    </details>
+#
+# 2. Show it a photograph of yours. It knows drawn shapes alone.
+#
+#    <details><summary>What to look for</summary>
+#
+#    It has no class for what it sees, and no word for “I don't know”. What does it say, where, and with which scores? How would you tell its user?
+#    </details>
 #
 # ## What to remember
 #

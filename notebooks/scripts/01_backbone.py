@@ -5,7 +5,7 @@
 #
 # **In this notebook you build a ResNet by hand, and see a picture of 640×832 pixels become three grids of features: C3, C4 and C5.**
 #
-# About 45 seconds on a CPU, and 30 minutes to read. You need to know what a convolution is; notebook [00](00_start_here.ipynb) shows where this one leads.
+# About 45 seconds on a CPU, 30 minutes to read, and 30 to write. You need to know what a convolution is; notebook [00](00_start_here.ipynb) shows where this one leads.
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -123,6 +123,8 @@ print(f"with it, input and output differ by at most:   {(y - x).abs().max():.4f}
 
 # %% [markdown]
 # So with the shortcut, a block whose weights are 0 passes on what it gets. Does that matter? Take two networks without shortcuts, one with 4 convolutions after its first, and one with 40. The deep one could do all that the shallow one does, if its other layers only passed on what they get. Both learn which of the twenty shapes is in a picture of 16×16 pixels; and so does a third, deep with shortcuts.
+#
+# > **Predict, then run.** Which of the three has the lowest training loss in the end, and which the highest? *Your guess:*
 
 
 # %%
@@ -544,6 +546,24 @@ learn.check_friends_stem(friends_stem)
 #
 # It sees more: 3 + 2 · 2 + 2 · 2 = 11. The second and third layer walk over cells that are already two pixels wide.
 # </details>
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Change the three towers: 10, 20 and 40 blocks, another learning rate, more steps. Where does the deep one without shortcuts fall behind, and can you bring it back?
+#
+#    <details><summary>What to look for</summary>
+#
+#    Take three seeds before you believe a difference. Compare at the same number of steps, and look at the end of the curves. Does a smaller learning rate help the deep tower, and what does it cost the others?
+#    </details>
+#
+# 2. Design another stem for small pictures, say 64×64, so that C3 has more than 8×8 cells.
+#
+#    <details><summary>What to look for</summary>
+#
+#    How far does a cell of C3 see then (`receptive_field`)? What happens to the sizes of C4 and C5, and to the time? Which of the strides did you take away, and which layers would have to learn anew if you had weights?
+#    </details>
 #
 # ## What to remember
 #

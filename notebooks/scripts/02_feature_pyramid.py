@@ -5,7 +5,7 @@
 #
 # **In this notebook you bring what C5 knows back down to C3, and get the pyramid: P3, P4 and P5, and two coarser grids, P6 and P7, for the largest objects.**
 #
-# About 20 seconds on a CPU, and 25 minutes to read. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
+# About 20 seconds on a CPU, 25 minutes to read, and 30 to write. You need C3, C4 and C5 from notebook [01](01_backbone.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -232,6 +232,8 @@ print(f"the {len(pairs)} gradients by at most {largest_gap(pairs):.4f} of the la
 # ## What does the way down do?
 #
 # Change a single cell of C5, and see which cells of each level change with it.
+#
+# > **Predict, then run.** A cell of C5 is as wide as four cells of P3. How many cells of P3 change? *Your guess:*
 
 # %%
 with torch.no_grad():
@@ -366,6 +368,24 @@ learn.check_merge(merge)
 # </details>
 #
 # Others make P6 from P5, or stretch by 2: [what others do](14_what_others_do.ipynb#the-pyramid), once you have trained something.
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. In the trained detector, cut the way down: set the weights of `lateral4` and `lateral5` to 0, one after the other, and detect.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Which objects are lost, and on which level did they live? P5 needs `lateral5`, too: how do you cut what goes down and leave P5 as it is?
+#    </details>
+#
+# 2. Add a level P2 for objects under 23 pixels, on paper or in code.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Where does it get its map from, and how many cells has it for 640×832 pixels, beside all the others together? What else in the detector has to know of it?
+#    </details>
 #
 # ## What to remember
 #

@@ -5,7 +5,7 @@
 #
 # **In this notebook every cell of the pyramid speaks: which classes it sees, and how to move its boxes. You turn 11,085 cells into 99,765 rows, with a reshape that is easy to get wrong.**
 #
-# About 20 seconds on a CPU, and 25 minutes to read. You need P3 to P7 from notebook [02](02_feature_pyramid.ipynb).
+# About 20 seconds on a CPU, 25 minutes to read, and 25 to write. You need P3 to P7 from notebook [02](02_feature_pyramid.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -117,6 +117,8 @@ print(digits(wrong[0]))
 
 # %% [markdown]
 # The first row now holds value 1 of cell (0, 0) and value 1 of cell (0, 1): two answers of two cells, taken for two numbers of one box. See what becomes of the star. Its centre lies in cell (8, 13) of P5. Let that cell say "star", class 8, at anchor 3, and nothing else:
+#
+# > **Predict, then run.** Will the answer arrive near the star, somewhere else in the picture, or outside of it? *Your guess:*
 
 # %%
 says_star = torch.zeros(1, 9 * 20, 20, 26)
@@ -399,6 +401,24 @@ learn.check_row_of(row_of)
 # </details>
 #
 # Some put a norm into their heads: [what others do](14_what_others_do.ipynb#the-heads), once you have trained something.
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Let the two heads share their first two convolutions. Write the class, and count.
+#
+#    <details><summary>What to look for</summary>
+#
+#    How many parameters does it save, of how many? What do “what” and “where” need from the same features, and how would you find out whether sharing harms?
+#    </details>
+#
+# 2. Give each level heads of its own.
+#
+#    <details><summary>What to look for</summary>
+#
+#    How many parameters more? Which level would see the fewest objects in training (notebook 05 counts them for our scene)? What could its heads learn better alone?
+#    </details>
 #
 # ## What to remember
 #

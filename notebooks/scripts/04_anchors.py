@@ -5,7 +5,7 @@
 #
 # **In this notebook you lay 99,765 boxes over an image, find the one that fits the star best, and see which object no box fits well.**
 #
-# About 20 seconds on a CPU, and 30 minutes to read. You need the order of the rows from notebook [03](03_heads.ipynb).
+# About 20 seconds on a CPU, 30 minutes to read, and 30 to write. You need the order of the rows from notebook [03](03_heads.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -177,6 +177,8 @@ for height, width in [(640, 832), (417, 333), (65, 97)]:
 # ## What do they fit?
 #
 # For each object, the best IoU that any anchor of a level reaches:
+#
+# > **Predict, then run.** Which object of the scene will be served worst, and why? *Your guess:*
 
 # %%
 iou = box_iou(anchors, scene.boxes)  # [99765, 13]
@@ -398,6 +400,24 @@ learn.check_best_level(best_level)
 # </details>
 #
 # torchvision and detectron2 leave the 0.5 out, and torchvision goes two steps further: [what others do](14_what_others_do.ipynb#anchors), once you have trained something.
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Choose anchors for pictures that you know: lines of text, people in a street, cells under a microscope.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Write down width and height of a few typical objects first. Which ratios and sizes leave none under 0.5? How many anchors a cell do you pay for that?
+#    </details>
+#
+# 2. Cover the pill, 7 : 1, and change as little as possible.
+#
+#    <details><summary>What to look for</summary>
+#
+#    A new ratio, other scales, or smaller steps between cells: which reaches 0.5 with the fewest rows in the list? What do the new anchors fit besides?
+#    </details>
 #
 # ## What to remember
 #

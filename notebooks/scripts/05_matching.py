@@ -5,7 +5,7 @@
 #
 # **In this notebook you decide what each of 99,765 anchors learns: 350 an object, 98,768 that there is none, and 647 nothing. And you see the four numbers by which an anchor becomes its object's box.**
 #
-# About 15 seconds on a CPU, and 25 minutes to read. You need the anchors of notebook [04](04_anchors.ipynb).
+# About 15 seconds on a CPU, 25 minutes to read, and 35 to write. You need the anchors of notebook [04](04_anchors.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -63,6 +63,8 @@ print("torchvision:", round(box_iou(anchors[STAR][None], boxes[:1]).item(), 4))
 # - in between: it is **ignored**. It learns nothing at all.
 #
 # `matches` has a number for each anchor: the row of its object, or −1 for negative, or −2 for ignored.
+#
+# > **Predict, then run.** There are 13 objects and 99,765 anchors. How many anchors are positive? *Your guess:*
 
 # %%
 iou = box_iou(anchors, boxes)  # [99765, 13]
@@ -317,6 +319,24 @@ learn.check_targets(targets_of)
 #     return tx, ty, math.log(w / wa) / 0.2, math.log(h / ha) / 0.2
 # ```
 # </details>
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Invent a rule without IoU: for example, the nine cells nearest to an object's centre, on the level whose anchors have about its size.
+#
+#    <details><summary>What to look for</summary>
+#
+#    How many positive anchors does each object get, the small ones and the large? What happens where two objects have the same centre? Does the pill fare better?
+#    </details>
+#
+# 2. Move the two thresholds, 0.4 and 0.5, apart, together, up and down.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Count the positive anchors of each object. Which objects lose first? An anchor with an IoU of 0.45 is ignored: what would it teach as background, and what as an object?
+#    </details>
 #
 # ## What to remember
 #

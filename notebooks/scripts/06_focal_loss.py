@@ -5,7 +5,7 @@
 #
 # **In this notebook you see how 350 anchors that learn an object are outvoted by 98,768 that learn "nothing there", which loss hears them, and where that matters.**
 #
-# About 20 seconds on a CPU, and 35 minutes to read; it is the heart of RetinaNet. You need matching and box targets from notebook [05](05_matching.ipynb), and logits from notebook [03](03_heads.ipynb).
+# About 20 seconds on a CPU, 35 minutes to read, and 25 to write; it is the heart of RetinaNet. You need matching and box targets from notebook [05](05_matching.ipynb), and logits from notebook [03](03_heads.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -63,6 +63,8 @@ print("entries:", f"{targets[kept].numel():,}", "of them 1:", int(targets[kept].
 # The entries' losses are summed, and the sum is divided by the number of positive anchors (or by 1 if there are none). Last, the mean over the images of the batch is taken.
 #
 # Suppose a head without opinion: it says p = 0.5 everywhere.
+#
+# > **Predict, then run.** Of its loss, which share belongs to the 350 entries whose target is 1? And if it says 0.01 everywhere? *Your guess:*
 
 
 # %%
@@ -419,6 +421,24 @@ learn.check_focal(focal_of)
 #     return -alpha_t * (1 - p_t) ** 2 * math.log(p_t)
 # ```
 # </details>
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Find γ and α with which the scene's ones and zeros pull alike: half of the gradient each, before training, and later.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Use the explorer first, then `shares`. Does one pair serve both moments? What would you have to watch in a training to choose them?
+#    </details>
+#
+# 2. Write another loss for the imbalance: of each image, keep only the three hardest zeros for each one, and drop the rest.
+#
+#    <details><summary>What to look for</summary>
+#
+#    What does it do with the ignored anchors? Compare its shares with the focal loss's. What could go wrong if a third of the objects were not labelled?
+#    </details>
 #
 # ## What to remember
 #

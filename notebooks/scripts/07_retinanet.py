@@ -5,7 +5,7 @@
 #
 # **In this notebook you put all the parts together, follow an image through every tensor of the walkthrough, and look at the gradients of the first step.**
 #
-# About a minute on a CPU with 4 GB of memory free, and 35 minutes to read. You need the notebooks [01](01_backbone.ipynb) to [06](06_focal_loss.ipynb).
+# About a minute on a CPU with 4 GB of memory free, 35 minutes to read, and 30 to write. You need the notebooks [01](01_backbone.ipynb) to [06](06_focal_loss.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -394,6 +394,8 @@ print("gradient of the star's logit:", round(by_star * 350 * 2, 3))
 # The same −0.265 as in notebook 06. (Times 350 positive anchors, and times 2, because the loss is the mean over two images.) Before training every anchor says 0.01, whatever the picture shows, so there the scene did not matter. What is new is that this gradient flows back: through the head, the pyramid and the backbone, down to the first layer.
 #
 # Which parts learn from this step, and how much? We take the length of the gradient of each part, all its numbers squared, summed, and the root of that.
+#
+# > **Predict, then run.** Which part has the longest gradient, and is there one that has none? *Your guess:*
 
 
 # %%
@@ -602,6 +604,24 @@ learn.check_split_levels(split_levels)
 # </details>
 #
 # Others draw the first weights otherwise, and take another eps in batch norm: [what others do](14_what_others_do.ipynb#the-first-weights). With all differences together our model becomes torchvision's, and that page proves it.
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Make the model half as large, in parameters, and lose as little as you can.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Print the parameters of each part first. What do fewer channels in the pyramid change, what another backbone? Which of your cuts also saves time?
+#    </details>
+#
+# 2. Start the detector differently: a prior of 0.5, or output weights with a deviation of 0.01.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Compare the losses of the first step, the length of each part's gradient, and the second step. Which of them would you see in a training's curve, and after how many steps?
+#    </details>
 #
 # ## What to remember
 #

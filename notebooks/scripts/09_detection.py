@@ -5,7 +5,7 @@
 #
 # **In this notebook you turn two million class scores into a short list of boxes, one step at a time, and follow the star from its anchor to its detection.**
 #
-# About 20 seconds on a CPU, and 30 minutes to read. You need the anchors of notebook [04](04_anchors.ipynb), IoU and the four targets of a box from notebook [05](05_matching.ipynb), and logits and deltas from notebook [03](03_heads.ipynb).
+# About 20 seconds on a CPU, 30 minutes to read, and 45 to write. You need the anchors of notebook [04](04_anchors.ipynb), IoU and the four targets of a box from notebook [05](05_matching.ipynb), and logits and deltas from notebook [03](03_heads.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -278,6 +278,8 @@ print("before: about", f"{about(len(box)):,}", " after: about", about(len(kept))
 # ### What NMS costs
 #
 # "They probably mean the same object" is a guess. Here are two discs, one largely hidden by the other. Suppose that the network is perfect, and gives both true boxes with good scores:
+#
+# > **Predict, then run.** NMS removes what overlaps a better box by more than 0.5. How many of the two boxes stay? *Your guess:*
 
 # %%
 two = draw(
@@ -566,6 +568,24 @@ learn.check_count_kept(count_kept)
 # </details>
 #
 # Others keep fewer detections, or clip otherwise: [what others do](14_what_others_do.ipynb#after-the-network).
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Keep both discs. Write an NMS that lowers the scores of what overlaps, in place of removing it, and try it on the discs and on the scene.
+#
+#    <details><summary>What to look for</summary>
+#
+#    How many boxes with a score above 0.5 stay for each object? What has the score come to mean? Which number did you have to choose, and by what?
+#    </details>
+#
+# 2. Find a picture that makes the detection slow.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Time each stage (`time.perf_counter`). How does it grow with the number of entries above the threshold? Which number of the pipeline bounds it?
+#    </details>
 #
 # ## What to remember
 #

@@ -5,7 +5,7 @@
 #
 # **In this notebook you compute precision, recall and average precision by hand, get pycocotools' AP, AP50 and AP75, and see where a detector's errors come from.**
 #
-# About 30 seconds on a CPU, and 35 minutes to read. You need detections, as notebook [09](09_detection.ipynb) makes them, and IoU from notebook [05](05_matching.ipynb).
+# About 30 seconds on a CPU, 35 minutes to read, and 40 to write. You need detections, as notebook [09](09_detection.ipynb) makes them, and IoU from notebook [05](05_matching.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -384,6 +384,8 @@ print("detections above 0.5:", sum((found["scores"] > 0.5).sum().item() for foun
 
 # %% [markdown]
 # And it does not mind rubbish at the end of the list. Twenty boxes of one pixel more in each image, all of them wrong, with a tiny score:
+#
+# > **Predict, then run.** Eight hundred wrong detections come in. Does AP50 fall by more than 0.1? *Your guess:*
 
 # %%
 rubbish = {
@@ -533,6 +535,24 @@ print("the area (VOC 2010 on):", round(0.5 * 1 + 0.5 * 2 / 3, 3))
 learn.measure_yours(test_scenes())
 
 # %% [markdown]
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Make two lists of detections for one picture with the same AP50, of which you would clearly prefer one.
+#
+#    <details><summary>What to look for</summary>
+#
+#    What do you see that AP does not: scores, duplicates of low score, boxes that are off by a little, the class that errs? Does AP at other IoU thresholds tell them apart?
+#    </details>
+#
+# 2. Which kind of error would you mend first? Remove one kind at a time from the detections, as if an oracle did it, and measure.
+#
+#    <details><summary>What to look for</summary>
+#
+#    How much AP does each kind cost? Is it the kind with the most errors? What is left when all kinds but one are gone?
+#    </details>
+#
 # ## What to remember
 #
 # 1. A hit: IoU of at least the threshold with an object of the class that no better detection has found.

@@ -5,7 +5,7 @@
 #
 # **In this notebook you bring pictures of your own to the detector: you write them in the two usual formats, see what is wrong with them before training, and train on them, from weights that know something already.**
 #
-# About a minute on a CPU, and 40 minutes to read. You need notebooks [08](08_training.ipynb) and [10](10_evaluation.ipynb).
+# About a minute on a CPU, 40 minutes to read, and 8 to write. You need notebooks [08](08_training.ipynb) and [10](10_evaluation.ipynb).
 
 # %%
 # where the package is missing, as in Colab, this installs it; what is there already stays
@@ -372,6 +372,8 @@ print("from known weights:  AP50 on the test pictures over 0.9: ", scores["known
 
 # %% [markdown]
 # Did the frozen parts stay? `replace_classes` made a copy, so `known` still has the weights of the start. Compare all tensors bit by bit. A batch norm has five: scale, shift, mean, variance, and how many batches it has seen.
+#
+# > **Predict, then run.** Of the parts that were not frozen, such as the pyramid, how many tensors are as before? *Your guess:*
 
 # %%
 before, after = known.model.state_dict(), from_known.state_dict()
@@ -607,6 +609,24 @@ learn.check_to_labels(to_labels)
 #     return [label[category] for category in ids]
 # ```
 # </details>
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Spoil the labels of the training pictures on purpose: shift every box by four pixels, or leave out a third of the objects, and train again.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Does the loss show it? Does AP on sound test pictures? Which of the two harms more, and why does the focal loss hear an object that nobody labelled?
+#    </details>
+#
+# 2. Take twenty pictures of your own, draw their boxes with any tool, and train.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Before training: do the boxes lie where they should, do the anchors fit? After it: which errors are there (notebook 10), and would more pictures, more steps or better labels help?
+#    </details>
 #
 # ## What to remember
 #

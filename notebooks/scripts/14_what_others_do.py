@@ -74,6 +74,8 @@ for name, pyramid in [("C5", fpn), ("P5", from_P5)]:
 
 # %% [markdown]
 # P5 has 256 channels where C5 has 2048, so P6 needs an eighth of the weights. And what does it see? We take the cell of P6 that holds the star's centre, row 4, column 6, and let the gradient tell, as in notebook 01. It differs from zero where a cell of C3, C4 or C5 can change this one:
+#
+# > **Predict, then run.** P6 from C5 is one 3×3 convolution on C5. On how many cells of C5 does P6 from P5 depend? *Your guess:*
 
 # %%
 views = {}
@@ -587,6 +589,24 @@ print(f"and back: parameters differ by at most {apart:.4f}")
 # - The original has no top k, no maximum and no clamp. It runs one NMS for a whole batch, so that images remove each other's boxes (notebook 09 shows it), and its detections come class by class, not best first. Its `ClipBoxes` changes the boxes that it is given, and clamps the left and top edge only at 0, the right and bottom edge only at the border.
 #
 # How evaluations differ, notebook [10](10_evaluation.ipynb) tells beside its own.
+#
+# ## To go on with
+#
+# Two tasks without a single right answer.
+#
+# 1. Choose two of the differences, and say beforehand which matters more in a training. Then try: notebook 08's recipe with each, and with both.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Three seeds each, or you compare seeds. Do the two add up? A difference may matter at another batch size or picture size alone: which?
+#    </details>
+#
+# 2. Read the source of another RetinaNet, and find a difference that this page does not have.
+#
+#    <details><summary>What to look for</summary>
+#
+#    Begin with what must agree: the order of rows, the centre of the anchors, the four numbers of a box, the normaliser of the loss. How would you prove that you have understood it?
+#    </details>
 #
 # ## What to remember
 #
