@@ -203,7 +203,7 @@ print("with shortcuts it fits better than without:  ", shortcuts < deep)
 class MyBlock(nn.Module):
     """Two 3×3 convolutions and a shortcut.
 
-    Layers: conv1 and conv2, without bias; bn1 and bn2; downsample, as given.
+    Layers: conv1 and conv2, 3×3 with padding 1 and without bias; bn1 and bn2; downsample, as given.
     Shapes: x [B, inplanes, H, W] → [B, planes, H / stride, W / stride], rounded up.
     """
 

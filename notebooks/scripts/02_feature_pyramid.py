@@ -156,8 +156,8 @@ print(F.interpolate(rows_of_C5, size=27, mode="nearest").int().tolist()[0][0])
 class MyPyramid(nn.Module):
     """C3, C4 and C5 become five levels of one width.
 
-    Layers: lateral3, lateral4, lateral5 (1×1); output3, output4, output5 (3×3);
-        p6 and p7 (3×3, stride 2).
+    Layers: lateral3, lateral4, lateral5 (1×1); output3, output4, output5 (3×3, padding 1);
+        p6 and p7 (3×3, stride 2, padding 1).
     Shapes: inputs [C3, C4, C5], with C3_size, C4_size and C5_size channels
         → [P3, P4, P5, P6, P7], each with feature_size channels.
     """

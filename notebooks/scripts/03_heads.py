@@ -153,7 +153,7 @@ _ = ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
 class MyHead(nn.Module):
     """Four 3×3 convolutions with ReLU, and one that answers: one row an anchor.
 
-    Layers: conv1, conv2, conv3, conv4 and output, all 3×3.
+    Layers: conv1, conv2, conv3, conv4 and output, all 3×3 with padding 1.
     Shapes: x [B, in_channels, h, w] → [B, h · w · num_anchors, values].
     """
 

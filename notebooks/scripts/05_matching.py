@@ -115,7 +115,7 @@ learn.show_matching(
 #
 # ### Build it (15 min)
 #
-# Write both rules in one function. `learn.keep` compares it with the package's `match_anchors`, and keeps it in `mine/matching.py` if it is right. An image may have no object at all: then every anchor is negative. An object that no anchor overlaps has no best anchor.
+# Write both rules in one function. `learn.keep` compares it with the package's `match_anchors`, and keeps it in `mine/matching.py` if it is right. An object's best anchor learns it even if that anchor has learned another one until then. An image may have no object at all: then every anchor is negative. An object that no anchor overlaps has no best anchor.
 #
 # *Hint: first the three cases, as above. Then go through the objects, from the one whose best IoU is least to the one whose best IoU is greatest, and give each its best anchor: who comes last has the last word. `argsort` tells the order, and `iou.max(dim=0)` the best anchor of each object.*
 

@@ -243,7 +243,7 @@ print("ours:    gradient", round(logit.grad.item(), 3))
 #
 # Both losses of an image, from what the heads say. The classes: a target for every entry, the focal loss on logits, without the ignored anchors, and the sum divided by the number of positive anchors, or by 1 if there is none. The boxes: smooth L1 with β = 1/9 between the deltas and the targets of notebook 05, its mean over the four numbers of all positive anchors, and 0 if there is none. `learn.keep` compares both, and their gradients, with the package's, for images with and without objects and for logits of several hundred. If all is right, it keeps the function in `mine/losses.py`.
 #
-# *Hint: `matches[positive]` are the rows of the objects that positive anchors learn, one for each. `retinanet_lite.BBoxTransform().encode(anchors, boxes)` makes targets, `F.smooth_l1_loss(…, beta=1 / 9, reduction="sum")` the boxes' sum.*
+# *Hint: `objects[matches[positive]]` has a row for each positive anchor, the object that it learns. Its last number, the class, is a float; `.long()` makes an index of it. `retinanet_lite.BBoxTransform().encode(anchors, boxes)`, with [P, 4] each, makes the targets of P anchors, `F.smooth_l1_loss(…, beta=1 / 9, reduction="sum")` the boxes' sum.*
 
 
 # %%

@@ -336,7 +336,7 @@ learn.show_stages(stages, "What is left after each stage? (to two digits)")
 #
 # All stages in one function. Decode and clip come after the threshold and the top k, when few boxes are left. `learn.keep` compares it with the package's, on crowded images and on empty ones, and keeps it in `mine/detection.py` if it is right. You may use the functions of this page; they are kept along.
 #
-# *Hint: `candidates`, then `decode` and `clip`, then leave out what has no area, then `batched_nms`, and at most 300.*
+# *Hint: `candidates`, then `decode` and `clip`, then leave out what has no width or no height, then `batched_nms`, and at most 300.*
 
 
 # %%

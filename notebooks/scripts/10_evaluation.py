@@ -91,7 +91,7 @@ print("recall:   ", recall.round(2).tolist())
 #
 # ### Build it (15 min)
 #
-# Write it for one class: from the scores of all its detections, in any order, whether each is a hit, and the number of objects. `learn.keep` compares it with the package's, and keeps it in `mine/average_precision.py` if it is right. If nothing was detected, it is 0.
+# Write it for one class: from the scores of all its detections, in any order, whether each is a hit, and the number of objects. `learn.keep` compares it with the package's, and keeps it in `mine/average_precision.py` if it is right. If nothing was detected, it is 0. Of equal scores the earlier comes first.
 #
 # *Hint: first put the hits in order, the highest score first. Then `precision_and_recall`, which is kept along, and the 101 questions. `np.linspace(0, 1, 101)` makes the recalls.*
 
@@ -532,6 +532,7 @@ print("the area (VOC 2010 on):", round(0.5 * 1 + 0.5 * 2 / 3, 3))
 # If some parts of the detector are yours, notebook 08 has kept what it trained with them. Here it detects, with your parts, in the hundred test pictures of notebook 08, and is measured: by your average precision, if you have built it, and by COCO's own program.
 
 # %%
+learn.show_parts()
 learn.measure_yours(test_scenes())
 
 # %% [markdown]

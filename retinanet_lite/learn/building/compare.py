@@ -1,6 +1,7 @@
 """Comparing the reader's part with the package's: the first thing that differs is named."""
 
 import copy
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,12 +60,18 @@ def call(answer: object, function: Callable, inputs: Sequence[Any], asked: str) 
 def tensors(said: object, names: Sequence[str], asked: str) -> list[Tensor]:
     """What was said, as one tensor for each name."""
     values = [said] if isinstance(said, Tensor) else said
-    if not isinstance(values, (list, tuple)) or not all(isinstance(v, Tensor) for v in values):
-        raise NotYet(f"{asked} return {listed(names)}, tensors; yours is {type(said).__name__}")
+    if not isinstance(values, (list, tuple)):
+        raise NotYet(f"{asked} return {listed(names)}; yours is of type {type(said).__name__}")
+    if len(names) == 1 and len(values) > 1:
+        raise NotYet(f"{asked} return one tensor, {names[0]}; yours is a list of {len(values)}")
     if len(values) != len(names):
         raise NotYet(
             f"{asked} return {listed(names)}: {len(names)} tensors, and yours are {len(values)}"
         )
+    for name, value in zip(names, values, strict=True):
+        if not isinstance(value, Tensor):
+            kind = type(value).__name__
+            raise NotYet(f"{asked} {name} has to be a tensor; yours is of type {kind}")
     return list(values)
 
 
@@ -127,7 +134,10 @@ def difference(trial: Trial, name: str, mine: Tensor, right: Tensor) -> str:
     place = trial.place(name, index) if trial.place and index else ""
     at = f" at {index}" if index and not place else place and f", {place},"
     yours, should = (t[tuple(index)].item() for t in (mine, right))
-    return f"{name}{at} is {yours:.6g}, it should be {should:.6g}"
+    said = f"{name}{at} is {yours:.6g}, it should be {should:.6g}"
+    if not math.isfinite(yours):
+        said += ". Is a logarithm taken of what was rounded to 0, or is something divided by 0?"
+    return said
 
 
 def hint(seen: Sequence[tuple[Trial, list[Tensor]]], mistakes: Mistakes) -> str:

@@ -15,7 +15,7 @@ from ...model.boxes import BBoxTransform
 from ...model.detection import Detection
 from ...model.losses import FocalLoss, focal_loss
 from ...model.matching import IGNORED, NEGATIVE, match_anchors
-from ..grading import NotYet, plain
+from ..grading import NotYet, Stopped, plain
 from .compare import Named, Trial, call, compare, gradients_of, tensors
 
 Tried = Iterator[tuple[Trial, list[Tensor], Named]]
@@ -30,6 +30,9 @@ ANCHOR_MISTAKES = [
     ({"swapped": True}, "x and y are exchanged"),
     ({"base": 2.0}, "The sides are half as long as they should be: the base size is 4 strides"),
     ({"base": 8.0}, "The sides are twice as long: half a side is on each side of the centre"),
+    ({"scaled": False}, "The nine shapes are those of P5 on every level: times stride / 32"),
+    ({"turned_levels": True}, "The levels are turned: P3 first, P7 last"),
+    ({"sides_swapped": True}, "Height and width are exchanged: rows go with the height"),
     ({"anchors_first": True}, "The nine anchors of a cell follow each other"),
     ({"levels": (2, 3, 4, 5, 6)}, "The first level is P3, the last P7"),
     ({"levels": (3, 4, 5, 6)}, "One level is missing: P3 to P7 are five"),
@@ -51,14 +54,18 @@ def mistaken_anchors(
     base: float = 4.0,
     levels: tuple[int, ...] = (3, 4, 5, 6, 7),
     whole: Callable[[float], int] = math.ceil,
+    scaled: bool = True,
+    turned_levels: bool = False,
+    sides_swapped: bool = False,
 ) -> list[Tensor]:
+    height, width = (width, height) if sides_swapped else (height, width)
     found = []
     for level in levels:
         stride = 2**level
         shapes = []
         for ratio in (0.5, 1.0, 2.0):
             for scale in range(3):
-                side = base * stride * 2 ** (scale / 3)
+                side = base * (stride if scaled else 32) * 2 ** (scale / 3)
                 factor = ratio ** (-power if turned else power)
                 shapes.append([-side / factor, -side * factor, side / factor, side * factor])
         if scales_first:
@@ -72,7 +79,7 @@ def mistaken_anchors(
         boxes = centres[:, :, None] + nine  # [rows, columns, 9, 4]
         boxes = boxes.permute(2, 0, 1, 3) if anchors_first else boxes
         found.append(boxes.reshape(-1, 4))
-    return [torch.cat(found)]
+    return [torch.cat(found[::-1] if turned_levels else found)]
 
 
 def place_of_anchor(height: int, width: int, name: str, index: list[int]) -> str:
@@ -121,11 +128,22 @@ MATCHING_MISTAKES = [
     ({"ties": True}, "Of anchors that are equally an object's best, the first alone learns it"),
     ({"order": "last"}, BETTER),
     ({"order": "first"}, BETTER),
+    ({"order": "area"}, BETTER),
+    ({"order": "turned"}, BETTER),
     (
         {"keep": "own"},
         "An object's best anchor learns that object, also where it overlaps another more",
     ),
     ({"keep": "zero"}, "An object that no anchor overlaps has no best anchor"),
+    (
+        {"keep": "enough"},
+        "An object's best anchor learns it, however small their IoU, if it is above 0",
+    ),
+    (
+        {"overwritten": True},
+        "What is negative is overwritten: first the ignored, then the negative",
+    ),
+    ({"last_of_equal": True}, "Of anchors that are equally an object's best, the first learns it"),
 ]
 
 
@@ -139,6 +157,8 @@ def mistaken_matches(
     lenient: bool = False,
     ties: bool = False,
     order: str = "overlap",
+    overwritten: bool = False,
+    last_of_equal: bool = False,
 ) -> list[Tensor]:
     between, away = (NEGATIVE, IGNORED) if exchanged else (IGNORED, NEGATIVE)
     if not len(boxes):
@@ -147,15 +167,19 @@ def mistaken_matches(
     best, nearest = iou.max(dim=1)
     matches = nearest.clone()
     matches[best <= 0.5 if strict else best < 0.5] = between if ignored else away
-    matches[best <= 0.4 if lenient else best < 0.4] = away
+    matches[best <= 0.4 if lenient else best < 0.4] = between if overwritten else away
     tops, rows = iou.max(dim=0)
+    if last_of_equal:
+        rows = len(iou) - 1 - iou.flip(0).max(dim=0).indices
     numbers = {
         "overlap": tops.argsort(stable=True).tolist(),
         "last": range(len(boxes)),
         "first": range(len(boxes))[::-1],
+        "area": (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).argsort(stable=True).tolist(),
+        "turned": tops.argsort(stable=True, descending=True).tolist(),
     }[order]
     for number in numbers if keep else []:
-        if tops[number] > 0 or keep == "zero":
+        if tops[number] > (0.1 if keep == "enough" else 0) or keep == "zero":
             chosen = iou[:, number] == tops[number] if ties else rows[number]
             matches[chosen] = nearest[chosen] if keep == "own" else number
     return [matches]
@@ -166,8 +190,11 @@ EDGES = torch.tensor(
     [[0.0, 0, 5, 10], [0, 0, 4, 10], [0, 0, 3.9, 10], [0, 0, 9, 10], [100, 0, 110, 10]]
 )
 EXACT = torch.tensor([[0.0, 0, 10, 10], [100, 0, 110, 10]])
-SHARED = torch.tensor([[20.0, 24, 50, 41], [20, 24, 52, 40], [21, 24, 49, 39]])
-THIN = torch.tensor([[4.0, 20, 92, 26], [8, 8, 20, 20], [500, 500, 520, 520]])
+# two and two with the same best anchor, which overlaps the smaller of the first pair more, and the
+# larger of the second
+SMALLER = torch.tensor([[37.0, 30, 65, 60], [35, 32, 67, 62], [20, 10, 50, 32], [18, 14, 48, 36]])
+LARGER = torch.tensor([[10.0, 14, 42, 46], [22, 14, 44, 44]])
+THIN = torch.tensor([[4.0, 20, 92, 26], [8, 8, 20, 20], [500, 500, 520, 520], [60, 50, 63, 53]])
 
 
 def check_matches(answer: Callable) -> None:
@@ -186,13 +213,19 @@ def check_matches(answer: Callable) -> None:
             (some_boxes(4, 64, 96), all_anchors),
             (some_boxes(9, 64, 96), all_anchors),
             (EXACT, EDGES),
-            (SHARED, all_anchors),
+            (SMALLER, all_anchors),
+            (LARGER, all_anchors),
             (THIN, all_anchors),
             (torch.zeros(0, 4), all_anchors),
         ]:
             asked = f"for {len(anchors)} anchors and {len(boxes)} objects"
             inputs = [anchors.clone(), boxes.clone()]
-            said = tensors(call(answer, answer, inputs, asked), ["matches"], asked)
+            try:
+                said = tensors(call(answer, answer, inputs, asked), ["matches"], asked)
+            except Stopped as stop:
+                if len(boxes):
+                    raise
+                raise Stopped(f"{stop}. An image may have no object: all are −1 then") from None
             trial = Trial(asked, [("matches", match_anchors(anchors, boxes))])
             trial.mistaken = functools.partial(mistaken_matches, anchors, boxes)
             trial.place = functools.partial(place, anchors, boxes)
@@ -212,11 +245,14 @@ LOSS_MISTAKES = [
     ({"divide": "nothing"}, POSITIVES),
     ({"divide": "all"}, f"{POSITIVES}, not of all"),
     ({"divide": "heard"}, f"{POSITIVES}, not of all"),
+    ({"divide": "objects"}, f"{POSITIVES}, not of objects"),
     ({"divide": "entries"}, f"{POSITIVES}: a mean goes over all entries"),
     ({"quarters": 1}, "The box loss is a mean over the four numbers, too: divide by 4"),
     ({"boxes": "sum"}, "The box loss is a mean: divide by 4 times the number of positive anchors"),
     ({"beta": 1.0}, "β is 1/9: F.smooth_l1_loss(…, beta=1 / 9)"),
     ({"beta": 0.0}, "Smooth L1, not L1: a parabola while |d| < 1/9"),
+    ({"clamp": 1e-4}, "Nothing is clamped: log p_t is F.logsigmoid of the logit, or of minus it"),
+    ({"swapped": True}, "encode is turned round: first the anchors, then the objects' boxes"),
     ({"sign": -1.0}, "A logarithm of a probability is negative: the minus is missing"),
 ]
 
@@ -236,23 +272,29 @@ def mistaken_losses(
     divide: str = "positive",
     quarters: int = 4,
     boxes: str = "mean",
+    clamp: float = 0.0,
+    swapped: bool = False,
     exchanged: bool = False,
 ) -> list[Tensor]:
     positive = matches >= 0
     row = matches[positive]
-    count = max(1, len(row))
+    count = max(1, len(objects if divide == "objects" else row))
     targets = torch.zeros_like(logits)
     targets[positive, objects[row, 4].long()] = 1
     heard = torch.ones_like(positive) if ignored else matches != IGNORED
+    if clamp:
+        logits = logits.double().sigmoid().clamp(clamp, 1 - clamp).logit().float()
     entries = focal_loss(logits[heard], targets[heard], alpha, gamma)
     number = {
         "positive": count,
         "nothing": 1,
         "all": len(matches),
         "heard": int(heard.sum()),
+        "objects": count,
         "entries": entries.numel(),
     }[divide]
-    goals = BBoxTransform().encode(anchors[positive], objects[row, :4])
+    pair = (anchors[positive], objects[row, :4])
+    goals = BBoxTransform().encode(*(pair[::-1] if swapped else pair))
     off = F.smooth_l1_loss(deltas[positive], goals, beta=beta, reduction="sum")
     of_boxes = off if boxes == "sum" else off / (quarters * count)
     of_classes = sign * times * entries.sum() / number
@@ -315,6 +357,8 @@ DETECTION_MISTAKES = [
     ({"swapped": True}, "x ends at the width, y at the height"),
     ({"start": False}, "A row counts among all levels: add the rows of the levels before"),
     ({"clip": False, "keep_empty": True}, "The boxes are not cut off at the border"),
+    ({"raw": True}, "A score is the sigmoid of a logit"),
+    ({"in_order": False}, "Over all classes, the best comes first"),
 ]
 
 
@@ -336,10 +380,12 @@ def mistaken_detections(
     nms_threshold: float = 0.5,
     swapped: bool = False,
     start: bool = True,
+    raw: bool = False,
+    in_order: bool = True,
 ) -> list[Tensor]:
     rows, labels, scores, before = [], [], [], 0
     for level in logits.split(counts if per_level else [len(logits)]):
-        p = level.sigmoid()
+        p = level if raw else level.sigmoid()
         row, label = (p > threshold).nonzero(as_tuple=True)
         k = len(row) if top_k is None else min(top_k, len(row))
         score, best = p[row, label].topk(k)
@@ -361,6 +407,8 @@ def mistaken_detections(
         best = batched_nms(boxes, score, label, nms_threshold)
     else:
         best = nms(boxes, score, nms_threshold)
+    if not in_order:
+        best = best[label[best].argsort(stable=True)]
     return [boxes[best[:most]], score[best[:most]], label[best[:most]]]
 
 
@@ -385,7 +433,10 @@ def check_detections(answer: Callable) -> None:
             said = call(answer, answer, inputs, asked)
             trial = Trial(asked, list(right.items()))
             trial.mistaken = functools.partial(mistaken_detections, *inputs)
-            yield trial, tensors(said, names, asked), []
+            found = tensors(said, names, asked)
+            if found[1].dtype == torch.int64:
+                raise NotYet(f"{asked} the scores are whole numbers: boxes, scores, labels")
+            yield trial, found, []
 
     compare(trials(), DETECTION_MISTAKES)
 
@@ -400,6 +451,9 @@ AP_MISTAKES = [
     ({"points": 10}, "COCO asks 101 times, at the recalls 0, 0.01 … 1"),
     ({"area": True}, "That is the area under the envelope; COCO's AP is the mean of 101 answers"),
     ({"of_hits": True}, "Recall is a share of all objects, also of those never found"),
+    ({"points": 99, "least": 0.0}, "The recall 1 is asked for, too: 101 of them, from 0 to 1"),
+    ({"strict": True}, "A recall that is just reached counts: at this recall or a higher one"),
+    ({"reached_alone": True}, "Where a recall is never reached the answer is 0, and counts"),
     ({"divide": 100}, "There are 101 recalls from 0 to 1: divide by 101"),
 ]
 
@@ -414,6 +468,9 @@ def mistaken_ap(
     of_hits: bool = False,
     area: bool = False,
     points: int = 100,
+    least: float | None = None,
+    strict: bool = False,
+    reached_alone: bool = False,
     divide: int | None = None,
 ) -> list[Tensor]:
     order = range(len(scores))
@@ -426,8 +483,11 @@ def mistaken_ap(
         precision = precision.flip(0).cummax(0).values.flip(0)
     if area:
         return [(recall.diff(prepend=recall.new_zeros(1)) * precision).sum()]
-    rows = [(recall >= i / points).nonzero()[:1, 0] for i in range(points + 1)]
-    return [torch.stack([precision[row].sum() for row in rows]).sum() / (divide or points + 1)]
+    wanted = [i / (points if least is None else 100) for i in range(points + 1)]
+    rows = [(recall > r if strict else recall >= r).nonzero()[:1, 0] for r in wanted]
+    if reached_alone:
+        rows = [row for row in rows if len(row)] or rows
+    return [torch.stack([precision[row].sum() for row in rows]).sum() / (divide or len(rows))]
 
 
 def right_ap(scores: list[float], hits: list[bool], num_objects: int) -> float:

@@ -18,6 +18,7 @@ from .compare import (
     Named,
     Trial,
     call,
+    close,
     compare,
     gradients_of,
     stopped,
@@ -73,6 +74,7 @@ BLOCK_MISTAKES = [
     ({"norm1": False}, "bn1 is left out"),
     ({"norm2": False}, "bn2 is left out"),
     ({"sign": -1}, "Add the shortcut, do not subtract it"),
+    ({"stride_last": True}, "The stride belongs to conv1, not to conv2"),
     ({"bent": True}, "There is a ReLU on the shortcut: the input is added as it is"),
 ]
 
@@ -88,9 +90,12 @@ def mistaken_block(
     sign: int = 1,
     as_it_is: bool = False,
     bent: bool = False,
+    stride_last: bool = False,
     last: bool = True,
 ) -> list[Tensor]:
     block = copy.deepcopy(block)
+    if stride_last:
+        block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
     shortcut = x if block.downsample is None or as_it_is else block.downsample(x)
     y = block.conv1(x)
     y = block.bn1(y) if norm1 else y
@@ -115,9 +120,10 @@ def check_block(answer: Callable) -> None:
                 conv = nn.Conv2d(inplanes, planes, 1, stride=stride, bias=False)
                 downsample = nn.Sequential(conv, nn.BatchNorm2d(planes))
             package = randomised(BasicBlock(inplanes, planes, stride, downsample)).train(training)
-            mine = made(answer, inplanes, planes, stride, downsample)
+            arguments = (inplanes, planes, stride, downsample)
+            mine = made(answer, *(arguments if shortcut else arguments[:2]))  # the others' defaults
             mine = with_weights_of(mine, package, answer).train(training)
-            x = torch.randn(2, inplanes, 7, 5)
+            x = torch.randn(2 + shortcut, inplanes, 7, 5)
             asked = f"for x {list(x.shape)}, {planes} planes and stride {stride}"
             asked += " with downsample," if shortcut else ","
 
@@ -129,8 +135,14 @@ def check_block(answer: Callable) -> None:
             trial = Trial(asked, [("y", wanted[0])], right)
             trial.mistaken = lambda package=package, x=x, **m: mistaken_block(package, x, **m)
             yield trial, said, gradients
+            measured = dict(mine.named_buffers())
+            for name, right in package.named_buffers():
+                if not close(measured[name], right):
+                    raise NotYet(f"{asked} y is right, and {name} is not: keep batch norm as it is")
 
     compare(trials(), BLOCK_MISTAKES)
+    if getattr(answer, "expansion", None) != 1:
+        raise NotYet("keep the line `expansion = 1`, by which a ResNet counts its channels")
 
 
 LEVELS = ("P3", "P4", "P5", "P6", "P7")
@@ -186,7 +198,8 @@ def check_pyramid(answer: Callable) -> None:
         for sizes in ([(8, 12), (4, 6), (2, 3)], [(13, 9), (7, 5), (4, 3)]):
             package = randomised(PyramidFeatures(3, 4, 5, 6))
             mine = with_weights_of(made(answer, 3, 4, 5, 6), package, answer)
-            maps = [torch.randn(2, c, *size) for c, size in zip((3, 4, 5), sizes, strict=True)]
+            images = 1 + sizes[0][0] % 2
+            maps = [torch.randn(images, c, *size) for c, size in zip((3, 4, 5), sizes, strict=True)]
             given = list(zip(("C3", "C4", "C5"), maps, strict=True))
             asked = f"for C3, C4 and C5 of {', '.join(f'{h}×{w}' for h, w in sizes)} cells,"
 
@@ -261,7 +274,7 @@ def check_head(answer: Callable) -> None:
         ]:
             randomised(package)
             mine = with_weights_of(made(answer, 5, anchors, values, 6), package, answer)
-            x = torch.randn(2, 5, 3, 4)
+            x = torch.randn(anchors, 5, 3, 4)  # as many images, 3 and 2
             asked = f"for x {list(x.shape)}, {anchors} anchors and {values} values,"
 
             def place(name: str, index: list[int], anchors=anchors) -> str:
@@ -337,10 +350,19 @@ def check_detector(answer: Callable) -> None:
     trial.mistaken = lambda **mistake: mistaken_prediction(package, images, **mistake)
     compare([(trial, said, gradients)], DETECTOR_MISTAKES)
 
-    asked = "with annotations,"
-    losses = package(images, annotations)
-    said = call(answer, lambda *x: mine(*x), [images, annotations], asked)
-    compare_dicts(said, losses, asked)
+    for given, asked in [
+        (annotations, "with annotations,"),
+        (annotations[:, :0], "with annotations of no object, [2, 0, 5],"),
+    ]:
+        losses = package(images, given)
+        said = call(answer, lambda *x: mine(*x), [images, given], asked)
+        if not isinstance(said, dict):
+            raise NotYet(
+                f"{asked} return what self.focal_loss gives, a dict; yours is of type "
+                f"{type(said).__name__}. Decide by `annotations is None`"
+            )
+        right = gradients_of(list(losses.values()), [], package)
+        compare_dicts(said, losses, asked, right, mine)
     asked = "without annotations,"
     with torch.no_grad():
         found = package(images)
@@ -349,9 +371,23 @@ def check_detector(answer: Callable) -> None:
         raise NotYet(f"{asked} return what self.detection gives, a list with one dict an image")
     for number, (theirs, wanted) in enumerate(zip(said, found, strict=True)):
         compare_dicts(theirs, wanted, f"{asked} image {number}:")
+    if mine.training:
+        raise NotYet("yours changes its mode: leave `train()` and `eval()` to who calls it")
+    mine.train()
+    call(answer, lambda *x: mine(*x), [images, annotations], "in training,")
+    if not mine.training:
+        raise NotYet("yours changes its mode: leave `train()` and `eval()` to who calls it")
 
 
-def compare_dicts(said: object, wanted: dict[str, Tensor], asked: str) -> None:
+def compare_dicts(
+    said: object,
+    wanted: dict[str, Tensor],
+    asked: str,
+    right: Named = (),
+    module: nn.Module | None = None,
+) -> None:
     if not isinstance(said, dict) or said.keys() != wanted.keys():
         raise NotYet(f"{asked} return a dict with {' and '.join(wanted)}")
-    compare([(Trial(asked, list(wanted.items())), [said[name] for name in wanted], [])])
+    values = tensors([said[name] for name in wanted], list(wanted), asked)
+    gradients = gradients_of(values, [], module) if module else []
+    compare([(Trial(asked, list(wanted.items()), right), values, gradients)])
