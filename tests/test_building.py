@@ -237,6 +237,15 @@ def test_a_typical_mistake_is_named(blank, change):
     assert text != "right" and MISTAKES[blank.answer][change] in text, text
 
 
+def test_an_answer_that_breaks_the_way_back_is_told_so():
+    blank = solution_of("losses")
+    broken = blank.solution.replace("-F.logsigmoid(s)", "-F.logsigmoid(s).exp_().log_()")
+    assert "no gradient can be computed through yours" in verdict(blank, broken)
+    blank = solution_of("head")
+    endless = blank.solution.replace("self.values = values", "self.conv0 = self")
+    assert "RecursionError" in verdict(blank, endless)
+
+
 def test_an_error_of_the_readers_own_is_told_with_its_line(capsys):
     (blank,) = (blank for blank in BLANKS if blank.answer == "MyHead")
     source = blank.solution.replace("x = F.relu(conv(x))", "x = F.relu(conv(x, 7))")

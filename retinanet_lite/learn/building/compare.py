@@ -188,7 +188,10 @@ def gradients_of(
     total = sum((out.double() * weights_like(out)).sum() for out in outputs)
     if not isinstance(total, Tensor) or not total.requires_grad:
         return []
-    found = torch.autograd.grad(total, [v for _, v in variables], allow_unused=True)
+    try:
+        found = torch.autograd.grad(total, [v for _, v in variables], allow_unused=True)
+    except RuntimeError as error:  # such as a number changed in place that the way back needs
+        raise NotYet(f"no gradient can be computed through yours: {error}") from error
     pairs = zip(variables, found, strict=True)
     return [(name, gradient) for (name, _), gradient in pairs if gradient is not None]
 
