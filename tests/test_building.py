@@ -348,7 +348,7 @@ def test_a_solution_with_one_place_changed_passes_only_if_it_does_the_same(blank
     right = made_of(blank, blank.solution)
     wanted = behaviour(right, right, blank)
     plain, *changed = wrong_sources(blank.solution)
-    count = 15 if blank.answer == "MyRetinaNet" else 40  # whose check takes longest
+    count = 6 if blank.answer == "MyRetinaNet" else 15  # whose check takes longest
     chosen = random.Random(1).sample(changed, count)
     refused, problems = 0, []
     for source in chosen:
@@ -358,7 +358,7 @@ def test_a_solution_with_one_place_changed_passes_only_if_it_does_the_same(blank
             new = [line for line in source.splitlines() if line not in plain.splitlines()]
             problems.append(" / ".join(new))
     assert not problems
-    assert refused >= 8
+    assert refused >= count / 2
 
 
 # --- what is kept is safe ---
@@ -530,25 +530,27 @@ def test_a_teacher_checks_a_folder_from_the_shell(mine):
     for name in ("anchors", "losses"):
         blank = solution_of(name)
         learn.keep(made_of(blank, blank.solution))
-    status, text = shell(mine)
-    assert status == 0 and "2 of 9 are right" in text and text.count("open\n") == 7
     (mine / "losses.py").write_text("def my_losses(*everything):\n    while True:\n        pass\n")
     (mine / "head.py").write_text("import os\nos._exit(3)\n")
     (mine / "pyramid.py").write_text("class MyPyramid:\n    pass\n")
     status, text = shell(mine, "--seconds", "20")
     assert status == 1 and "losses             not yet: stopped after 20 seconds" in text
     assert "head               not yet: the process died" in text
-    assert "pyramid            not yet: " in text and "1 of 9 are right" in text
+    assert "pyramid            not yet: " in text and "anchors            right" in text
+    assert text.count("open\n") == 5 and "1 of 9 are right" in text
+    for name in ("losses", "head", "pyramid"):
+        (mine / f"{name}.py").unlink()
+    assert shell(mine)[0] == 0
 
 
 @pytest.mark.slow
 def test_with_all_blanks_filled_the_pages_print_what_is_stored():
-    """One of them, the others' parts kept first; `make filled` runs all."""
+    """Two short ones, the others' parts kept first; `make filled` runs all."""
     script = Path(solution_of("block").script).parents[1] / "filled.py"
-    command = [sys.executable, str(script), "07"]
+    command = [sys.executable, str(script), "05", "06"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "9 of 9 are yours" in done.stdout and "as stored" in done.stdout
+    assert done.stdout.count("as stored") == 2
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -1,7 +1,8 @@
 """Whole training steps of the plain model, against the classes that the notebooks build.
 
 The notebooks prove each class alone; here they are put together as notebook 07 does it, with
-nothing of `retinanet_lite.model` but `match_anchors` and `BBoxTransform`, which notebook 06 calls.
+nothing of `retinanet_lite.model` but `match_anchors` and `BBoxTransform`, which notebook 06 calls,
+and `Detection`, which has no part in training.
 """
 
 import ast
@@ -51,9 +52,9 @@ def built_in_notebooks() -> nn.Module:
     loss = definitions(
         "06",
         "focal_loss",
+        "losses_of_image",
         "FocalLoss",
         retinanet_lite=retinanet_lite,
-        transform=retinanet_lite.BBoxTransform(),
     )
 
     class ResNet(backbone["ResNet"]):
@@ -66,14 +67,16 @@ def built_in_notebooks() -> nn.Module:
         "07",
         "initialise",
         "RetinaNet",
+        "new_retinanet",
+        retinanet_lite=retinanet_lite,
         ResNet=ResNet,
         PyramidFeatures=pyramid["PyramidFeatures"],
         RegressionModel=lambda channels: head(channels, 9, 4),
         ClassificationModel=lambda channels, num_classes: head(channels, 9, num_classes),
-        Anchors=lambda: lambda images: make_anchors(*images.shape[-2:]),
+        Anchors=lambda: lambda size: make_anchors(*size),
         FocalLoss=loss["FocalLoss"],
     )
-    return whole["RetinaNet"](CLASSES, backbone["BasicBlock"], [1, 1, 1, 1])
+    return whole["new_retinanet"](CLASSES, backbone["BasicBlock"], [1, 1, 1, 1])
 
 
 def in_float64(model: nn.Module) -> nn.Module:
